@@ -1,0 +1,1 @@
+"""The confidence network, what it sees of an image, and the file that holds it."""

@@ -1,0 +1,210 @@
+"""The model file: weights and everything needed to use them, in one safetensors file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from wsiseg.errors import ModelError
+from wsiseg.network.fcnn import FCNN
+
+FORMAT = 1
+FILE_NAME = "model.safetensors"
+# The weights take 35 kB; a file a thousand times larger is something else.
+MAX_FILE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of its network.
+
+    Parameters
+    ----------
+    classes : int
+        K, the number of confidence maps.
+    channel : int
+        The map that shows nuclei.
+    inverted : bool
+        Whether nuclei are where that map is low: the confidence of a nucleus is then 1 - map.
+    threshold : float
+        Confidence from which a pixel is taken for nucleus.
+    mpp : float
+        Micrometres per pixel at which the network was trained and works.
+    preset : str
+        Name of the training preset.
+    seed : int
+        Seed of the repeat.
+    score : float or None
+        The label-free score by which it was chosen, if any.
+    training : dict
+        Configuration of the training, as plain JSON values.
+    versions : dict
+        Versions of wsiseg and torch that trained it.
+    """
+
+    classes: int = 4
+    channel: int = 0
+    inverted: bool = False
+    threshold: float = 0.5
+    mpp: float = 0.25
+    preset: str = "default"
+    seed: int = 0
+    score: float | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks = {
+            "classes": 1 <= self.classes <= 64,
+            "channel": 0 <= self.channel < self.classes,
+            "threshold": 0 < self.threshold < 1,
+            "mpp": 0.01 <= self.mpp <= 100,
+        }
+        wrong = [f"{name} = {getattr(self, name)!r}" for name, ok in checks.items() if not ok]
+        if wrong:
+            raise ModelError("settings out of range in the model file: " + ", ".join(wrong))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode with what its file says of it.
+
+    Parameters
+    ----------
+    network : FCNN
+        The network, on the CPU, float32.
+    info : ModelInfo
+        Its settings.
+    sha256 : str
+        Hash of the file's bytes: the model's identity in every output.
+    """
+
+    network: FCNN
+    info: ModelInfo
+    sha256: str
+
+
+def serialise(network: FCNN, info: ModelInfo) -> bytes:
+    """Return the bytes of a model file; the same weights and settings give the same bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    described = json.dumps({"format": FORMAT, **dataclasses.asdict(info)}, sort_keys=True)
+    return safetensors.torch.save(state, metadata={"wsiseg": described})
+
+
+def save_model(path: str | os.PathLike[str], network: FCNN, info: ModelInfo) -> Model:
+    """Write a model file beside its place and rename it, so that it is whole or absent."""
+    data = serialise(network, info)
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+    return Model(network.eval(), info, hashlib.sha256(data).hexdigest())
+
+
+def load_model(path: str | os.PathLike[str] | None = None) -> Model:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        A model file or the run folder that `fit` left. Left out: the model that ships with wsiseg.
+
+    Raises
+    ------
+    ModelError
+        If the file is absent, is no safetensors file of wsiseg, is of another architecture, or has weights
+        that are not finite. Nothing in a file is ever unpickled or executed.
+    """
+    if path is None:
+        name = "the model that ships with wsiseg"
+        data = resources.files("wsiseg.network").joinpath("models", "default.safetensors").read_bytes()
+    else:
+        name, data = _read_file(Path(path))
+    try:
+        header = _metadata(data)
+        state = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{name}: not a model file of wsiseg (safetensors expected): {error}") from error
+    info = _parse_info(name, header)
+    return Model(_build(name, info, state), info, hashlib.sha256(data).hexdigest())
+
+
+def _read_file(path: Path) -> tuple[str, bytes]:
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        size = file.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelError(f"{file}: {size} bytes is too large for a model of wsiseg; give a file made by `wsiseg fit`")
+        return str(file), file.read_bytes()
+    except FileNotFoundError:
+        hint = "no finished run in this folder" if path.is_dir() else "no such model file"
+        raise ModelError(f"{file}: {hint}; give the folder or the {FILE_NAME} that `wsiseg fit` wrote") from None
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    if len(data) < 8:
+        raise ValueError("the file is too short")
+    length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8:
+        raise ValueError("the file is truncated or of another kind")
+    header = json.loads(data[8 : 8 + length])
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
+        raise ValueError("no metadata")
+    described = json.loads(header["__metadata__"]["wsiseg"])
+    if not isinstance(described, dict):
+        raise ValueError("metadata of another kind")
+    return described
+
+
+def _parse_info(name: str, described: dict[str, Any]) -> ModelInfo:
+    if described.get("format") != FORMAT:
+        raise ModelError(
+            f"{name}: model format {described.get('format')!r}; this wsiseg reads format {FORMAT}: use the "
+            "version that wrote it, or train again"
+        )
+    known = {f.name for f in dataclasses.fields(ModelInfo)}
+    values = {key: value for key, value in described.items() if key in known}
+    kinds: dict[str, tuple[type, ...]] = {
+        "classes": (int,), "channel": (int,), "inverted": (bool,), "threshold": (int, float),
+        "mpp": (int, float), "preset": (str,), "seed": (int,), "score": (int, float, type(None)),
+        "training": (dict,), "versions": (dict,),
+    }  # fmt: skip
+    for key, value in values.items():
+        number = isinstance(value, float) and not math.isfinite(value)
+        boolean = isinstance(value, bool) and bool not in kinds[key]
+        if not isinstance(value, kinds[key]) or number or boolean:
+            raise ModelError(f"{name}: {key} = {value!r} in the model file is not usable")
+    try:
+        return ModelInfo(**values)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from None
+
+
+def _build(name: str, info: ModelInfo, state: dict[str, torch.Tensor]) -> FCNN:
+    network = FCNN(info.classes)
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    if expected != found:
+        odd = sorted(set(expected.items()) ^ set(found.items()))
+        raise ModelError(f"{name}: weights of another architecture (first difference: {odd[0][0]} {odd[0][1]})")
+    bad = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise ModelError(f"{name}: weights that are not finite in {', '.join(sorted(bad))}; train again")
+    network.load_state_dict(state)
+    return network.eval()
