@@ -1,0 +1,180 @@
+"""Backends that run the network: pixels of one window in, confidence of that window out.
+
+`Engine.confidence` is the one kernel that validation in `fit`, `predict` on one core and Dask workers call.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import queue
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsiseg.errors import UsageError
+from wsiseg.network.fold import Convolution, FoldedNetwork, fold
+from wsiseg.network.model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+Pixels = npt.NDArray[np.uint8]
+Confidence = npt.NDArray[np.float32]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class Engine(ABC):
+    """A network ready to run; safe to call from several threads at once."""
+
+    name: str
+
+    @abstractmethod
+    def confidence(self, rgb: Pixels) -> Confidence:
+        """Return the confidence of a nucleus for each pixel.
+
+        Parameters
+        ----------
+        rgb : ndarray of uint8, (H, W, 3)
+
+        Returns
+        -------
+        ndarray of float32, (H, W), in [0, 1]
+        """
+
+
+def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
+    """Return the fastest engine of a device.
+
+    Parameters
+    ----------
+    model : Model
+    device : {"auto", "cpu", "cuda", "cuda:N", "mps"}
+        `auto` takes CUDA, then MPS, then the CPU.
+    threads : int
+        Windows that are computed at the same time on a CPU, each by one thread.
+
+    Raises
+    ------
+    UsageError
+        If the device is not there.
+    """
+    device = resolve_device(device)
+    network = fold(model)
+    if device == "cpu" and importlib.util.find_spec("openvino"):
+        return OpenVINOEngine(network, threads)
+    return TorchEngine(network, device)
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that `auto` means here, or the device asked for if it is there."""
+    import torch
+
+    base, _, number = device.partition(":")
+    if base not in DEVICES or (number and not (base == "cuda" and number.isdigit())):
+        raise UsageError(f"device {device!r} is not known; give one of auto, cpu, cuda, cuda:N, mps")
+    if base == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if base == "cuda" and (not torch.cuda.is_available() or int(number or 0) >= torch.cuda.device_count()):
+        raise UsageError(f"device {device!r} is not there; {torch.cuda.device_count()} CUDA devices are visible")
+    if base == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device 'mps' is not there; it needs a Mac with an Apple chip")
+    return device
+
+
+class OpenVINOEngine(Engine):
+    """The CPU backend: one single-threaded stream for each window in flight."""
+
+    def __init__(self, network: FoldedNetwork, threads: int = 1) -> None:
+        import openvino
+
+        self.name = f"openvino {openvino.__version__.split('-')[0]}"
+        compiled = openvino.Core().compile_model(
+            _openvino_model(network),
+            "CPU",
+            {
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": threads,
+                "INFERENCE_PRECISION_HINT": "f32",
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(threads):
+            self._idle.put(compiled.create_infer_request())
+
+    def confidence(self, rgb: Pixels) -> Confidence:
+        """See `Engine.confidence`."""
+        request = self._idle.get()
+        try:
+            request.infer({0: np.ascontiguousarray(rgb)[None]}, share_inputs=True, share_outputs=True)
+            result: Confidence = request.get_output_tensor().data[0, 0].copy()
+            return result
+        finally:
+            self._idle.put(request)
+
+
+def _openvino_model(network: FoldedNetwork) -> Any:
+    import openvino
+    from openvino import opset13 as ops
+
+    def convolve(x: Any, layer: Convolution) -> Any:
+        pad = [layer.dilation * (layer.weight.shape[-1] // 2)] * 2
+        y = ops.convolution(x, layer.weight, [1, 1], pad, pad, [layer.dilation] * 2)
+        return ops.add(y, layer.bias.reshape(1, -1, 1, 1))
+
+    def block(x: Any, layer: Convolution) -> Any:
+        return ops.elu(convolve(x, layer), 1.0)
+
+    rgb = ops.parameter([1, -1, -1, 3], np.uint8, name="rgb")
+    x = ops.multiply(ops.convert(rgb, "f32"), np.float32(0.95 / 255))
+    x = ops.transpose(ops.add(x, np.float32(0.05)), np.array([0, 3, 1, 2]))
+    x = block(x, network.stem)
+    for first, second in network.blocks:
+        x = ops.add(x, block(block(x, first), second))
+    return openvino.Model([ops.sigmoid(convolve(x, network.head))], [rgb], "wsiseg")
+
+
+class TorchEngine(Engine):
+    """The backend of GPUs, and of CPUs for which OpenVINO has no wheel."""
+
+    def __init__(self, network: FoldedNetwork, device: str = "cpu") -> None:
+        import torch
+
+        self.name = f"torch {torch.__version__.split('+')[0]} on {device}"
+        self._device = torch.device(device)
+        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        self._stem = self._load(network.stem)
+        self._blocks = [(self._load(a), self._load(b)) for a, b in network.blocks]
+        self._head = self._load(network.head)
+
+    def _load(self, layer: Convolution) -> tuple[torch.Tensor, torch.Tensor, int]:
+        import torch
+
+        weight = torch.from_numpy(layer.weight).to(self._device, self._dtype)
+        bias = torch.from_numpy(layer.bias).to(self._device, self._dtype)
+        return weight.contiguous(memory_format=torch.channels_last), bias, layer.dilation
+
+    def confidence(self, rgb: Pixels) -> Confidence:
+        """See `Engine.confidence`."""
+        import torch
+        from torch.nn import functional
+
+        def block(x: torch.Tensor, layer: tuple[torch.Tensor, torch.Tensor, int]) -> torch.Tensor:
+            weight, bias, dilation = layer
+            y = functional.conv2d(x, weight, bias, padding=dilation, dilation=dilation)
+            return functional.elu_(y)
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self._device)
+            x = pixels.permute(2, 0, 1)[None].to(self._dtype) * (0.95 / 255) + 0.05
+            x = block(x.contiguous(memory_format=torch.channels_last), self._stem)
+            for first, second in self._blocks:
+                x = x + block(block(x, first), second)
+            logits = functional.conv2d(x, self._head[0], self._head[1])
+            result: Confidence = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+            return result
