@@ -1,0 +1,251 @@
+"""How well predicted nuclei agree with true ones: Dice, AJI, PQ, F1 and the error of the count.
+
+Everything follows from one sparse table of how many pixels each true nucleus shares with each predicted
+one (`overlaps`). Conventions where something is empty: no nucleus on either side is perfect agreement
+(every score 1, count error 0); nuclei on one side only score 0. An IoU must be *above* the threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+LabelImage = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
+# Up to so many cells the table is counted densely, which is one pass; beyond, by sorting.
+_DENSE_CELLS = 1 << 23
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Areas in pixels of T true and P predicted nuclei, and of every overlap between them.
+
+    Parameters
+    ----------
+    truth_px, predicted_px : int64 (T,), (P,)
+        Area of each nucleus.
+    truth, predicted : int64 (n,)
+        Index of the true and of the predicted nucleus of each pair that shares a pixel; pairs are in
+        the order of the true nucleus, then of the predicted one.
+    shared_px : int64 (n,)
+        Pixels that the pair shares.
+    """
+
+    truth_px: IntArray
+    predicted_px: IntArray
+    truth: IntArray
+    predicted: IntArray
+    shared_px: IntArray
+
+    @property
+    def union_px(self) -> IntArray:
+        """Pixels of either nucleus of each pair, int64 (n,)."""
+        return self.truth_px[self.truth] + self.predicted_px[self.predicted] - self.shared_px
+
+    @property
+    def iou(self) -> npt.NDArray[np.float64]:
+        """Intersection over union of each pair, float64 (n,)."""
+        return self.shared_px / self.union_px
+
+
+@dataclass(frozen=True)
+class PanopticQuality:
+    """PQ = SQ x DQ (Kirillov et al., 2019).
+
+    Parameters
+    ----------
+    pq : float
+        Sum of the IoU of the matched pairs / (matched + half of the unmatched nuclei on both sides).
+    sq : float
+        Segmentation quality: mean IoU of the matched pairs (0 when there is none).
+    dq : float
+        Detection quality: the F1 of the matching.
+    """
+
+    pq: float
+    sq: float
+    dq: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores of one image, each in [0, 1] but for the counts and the error of the count."""
+
+    dice: float
+    aji: float
+    pq: float
+    sq: float
+    dq: float
+    f1: float
+    count_true: int
+    count_predicted: int
+    count_error: float
+
+
+def overlaps(truth: LabelImage, predicted: LabelImage) -> Overlaps:
+    """Count the pixels that true and predicted nuclei share.
+
+    Parameters
+    ----------
+    truth, predicted : integer or bool (H, W)
+        Label images: 0 is background, every other value one nucleus. Labels may have gaps.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or a label is negative.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"label images of different shapes: {truth.shape} and {predicted.shape}")
+    rows, truth_px = _compact(truth)
+    cols, predicted_px = _compact(predicted)
+    width = len(predicted_px) + 1
+    both = (rows > 0) & (cols > 0)
+    pairs = rows[both] * width + cols[both]
+    if (len(truth_px) + 1) * width <= _DENSE_CELLS:
+        table = np.bincount(pairs)
+        cells = np.flatnonzero(table)
+        shared = table[cells]
+    else:
+        cells, shared = np.unique(pairs, return_counts=True)
+    return Overlaps(truth_px, predicted_px, cells // width - 1, cells % width - 1, shared.astype(np.int64))
+
+
+def _compact(labels: LabelImage) -> tuple[IntArray, IntArray]:
+    """Return the labels renumbered 1..n without gaps, flat int64, and the areas of the n nuclei."""
+    flat = labels.ravel().astype(np.int64)
+    if flat.size == 0:
+        return flat, np.zeros(0, np.int64)
+    if flat.min() < 0:
+        raise ValueError("a label image holds a negative label")
+    if flat.max() > 4 * flat.size:
+        values, inverse = np.unique(flat, return_inverse=True)
+        flat = (inverse + (values[0] != 0)).astype(np.int64)
+    areas: IntArray = np.bincount(flat)
+    areas[0] = 0
+    number: IntArray = np.where(areas > 0, np.cumsum(areas > 0), 0)
+    return number[flat], areas[areas > 0]
+
+
+def dice(truth: LabelImage, predicted: LabelImage) -> float:
+    """Return 2 |T & P| / (|T| + |P|) of the foregrounds of two images (H, W); 1 where both are empty."""
+    if truth.shape != predicted.shape:
+        raise ValueError(f"images of different shapes: {truth.shape} and {predicted.shape}")
+    total = int(np.count_nonzero(truth)) + int(np.count_nonzero(predicted))
+    shared = int(np.count_nonzero((truth != 0) & (predicted != 0)))
+    return 2 * shared / total if total else 1.0
+
+
+def aji(truth: LabelImage, predicted: LabelImage) -> float:
+    """Return the aggregated Jaccard index (Kumar et al., IEEE TMI 2017, algorithm 1).
+
+    Every true nucleus takes the predicted one of the largest IoU (which may be taken more than once);
+    intersections and unions are summed; true nuclei that meet none and predicted ones never taken add
+    their area to the union.
+    """
+    return aji_of(overlaps(truth, predicted))
+
+
+def aji_of(table: Overlaps) -> float:
+    """Return the AJI from a table of overlaps."""
+    if len(table.truth_px) == 0 and len(table.predicted_px) == 0:
+        return 1.0
+    # Sorted by true nucleus, best IoU first, then the smaller index: the first of each is its match.
+    order = np.lexsort((table.predicted, -table.iou, table.truth))
+    matched, first = np.unique(table.truth[order], return_index=True)
+    return _aggregate(table, matched, order[first])
+
+
+def aji_plus(truth: LabelImage, predicted: LabelImage) -> float:
+    """Return the AJI+ (Graham et al., 2019): one to one, at the largest sum of IoU."""
+    from scipy.optimize import linear_sum_assignment
+
+    table = overlaps(truth, predicted)
+    if len(table.truth_px) == 0 and len(table.predicted_px) == 0:
+        return 1.0
+    iou = np.zeros((len(table.truth_px), len(table.predicted_px)))
+    iou[table.truth, table.predicted] = table.iou
+    rows, cols = linear_sum_assignment(iou, maximize=True)
+    chosen = np.zeros(iou.shape, bool)
+    chosen[rows, cols] = True
+    pairs = np.flatnonzero(chosen[table.truth, table.predicted])
+    return _aggregate(table, table.truth[pairs], pairs)
+
+
+def _aggregate(table: Overlaps, matched: IntArray, pairs: IntArray) -> float:
+    """Return sum of intersections / (sum of unions + areas left over) for the chosen pairs."""
+    missed = int(table.truth_px.sum() - table.truth_px[matched].sum())
+    used = np.zeros(len(table.predicted_px), bool)
+    used[table.predicted[pairs]] = True
+    union = int(table.union_px[pairs].sum()) + missed + int(table.predicted_px[~used].sum())
+    return int(table.shared_px[pairs].sum()) / union
+
+
+def pq(truth: LabelImage, predicted: LabelImage, iou: float = 0.5) -> PanopticQuality:
+    """Return the panoptic quality: nuclei match where their IoU is above `iou` (unique from 0.5 on)."""
+    return pq_of(overlaps(truth, predicted), iou)
+
+
+def pq_of(table: Overlaps, iou: float = 0.5) -> PanopticQuality:
+    """Return PQ, SQ and DQ from a table of overlaps."""
+    total = len(table.truth_px) + len(table.predicted_px)
+    if total == 0:
+        return PanopticQuality(1.0, 1.0, 1.0)
+    matched = table.iou[_matches(table, iou)]
+    dq = 2 * len(matched) / total
+    sq = float(matched.mean()) if len(matched) else 0.0
+    return PanopticQuality(sq * dq, sq, dq)
+
+
+def f1(truth: LabelImage, predicted: LabelImage, iou: float = 0.5) -> float:
+    """Return 2 matched / (true + predicted nuclei), matched one to one where the IoU is above `iou`."""
+    return pq_of(overlaps(truth, predicted), iou).dq
+
+
+def _matches(table: Overlaps, iou: float) -> IntArray:
+    """Return the indices of the pairs matched one to one at an IoU above the threshold."""
+    good = np.flatnonzero(table.iou > iou)
+    if iou >= 0.5 or len(good) == 0:
+        return good
+    from scipy.optimize import linear_sum_assignment
+
+    # Below 0.5 a nucleus may meet several: as many pairs as possible, then the largest sum of IoU.
+    rows, row = np.unique(table.truth[good], return_inverse=True)
+    cols, col = np.unique(table.predicted[good], return_inverse=True)
+    gain = np.zeros((len(rows), len(cols)))
+    gain[row, col] = len(good) + table.iou[good]
+    taken = np.zeros(gain.shape, bool)
+    taken[linear_sum_assignment(gain, maximize=True)] = True
+    return good[taken[row, col]]
+
+
+def count_error(truth: LabelImage, predicted: LabelImage) -> float:
+    """Return |P - T| / max(T, 1) of the numbers of predicted and true nuclei."""
+    return score(truth, predicted).count_error
+
+
+def score(truth: LabelImage, predicted: LabelImage) -> Scores:
+    """Return all scores of two label images (H, W) from one table of overlaps.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or a label is negative.
+    """
+    table = overlaps(truth, predicted)
+    quality = pq_of(table)
+    n_true, n_predicted = len(table.truth_px), len(table.predicted_px)
+    area = int(table.truth_px.sum() + table.predicted_px.sum())
+    return Scores(
+        dice=2 * int(table.shared_px.sum()) / area if area else 1.0,
+        aji=aji_of(table),
+        pq=quality.pq,
+        sq=quality.sq,
+        dq=quality.dq,
+        f1=quality.dq,
+        count_true=n_true,
+        count_predicted=n_predicted,
+        count_error=abs(n_predicted - n_true) / max(n_true, 1),
+    )
