@@ -1,1 +1,19 @@
+"""Slides: readers, the frame at the model's resolution, tissue, tiles, and what a user calls "slides"."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsiseg.slides.reader import Slide, open_slide
+
+__all__ = ["Slide", "open_slide"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the readers when they are first asked for, so that the package itself stays light."""
+    if name in __all__:
+        from wsiseg.slides import reader
+
+        return getattr(reader, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

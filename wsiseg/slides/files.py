@@ -1,0 +1,108 @@
+"""Paths and URLs of slides: what can be said about a file before any reader looks into it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from wsiseg.errors import SlideError
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` is an fsspec URL (``s3://...``) and not a local file."""
+    scheme, sep, _ = path.partition("://")
+    return bool(sep) and scheme.replace("+", "").replace("-", "").isalnum() and not os.path.exists(path)
+
+
+def normalised(path: str | os.PathLike[str]) -> str:
+    """Return a path as the readers want it: a str, without ``file://``."""
+    text = os.fspath(path)
+    return text.removeprefix("file://") if text.startswith("file:///") else text
+
+
+def open_binary(path: str) -> Any:
+    """Open a file or URL for reading bytes."""
+    if is_url(path):
+        import fsspec
+
+        return fsspec.open(path, "rb").open()
+    return open(path, "rb")
+
+
+def size(path: str) -> int | None:
+    """Return the size in bytes of a single-file slide; None for folders, URLs and formats of several files."""
+    if is_url(path) or not os.path.isfile(path) or path.lower().endswith((".mrxs", ".vms", ".vmu", ".dcm")):
+        return None
+    return os.path.getsize(path)
+
+
+def check_readable(path: str) -> None:
+    """Refuse what no reader can open, with the cause in plain words.
+
+    Raises
+    ------
+    SlideError
+        For local paths that are missing, empty, special files, or not permitted.
+    """
+    if is_url(path):
+        return
+    if "\0" in path:
+        raise SlideError(path.replace("\0", "\\0"), "no file can have this name")
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        dangling = os.path.islink(path)
+        cause = "the link points to nothing" if dangling else "there is no such file"
+        raise SlideError(path, cause) from None
+    except OSError as error:
+        raise SlideError(path, f"cannot be read: {error.strerror or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise SlideError(path, "is not a regular file")
+    if status.st_size == 0:
+        raise SlideError(path, "the file is empty")
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise SlideError(path, f"cannot be read: {error.strerror or error}") from None
+
+
+def looks_like(path: str) -> str:
+    """Return ": it is ..." for things that are plainly no slide, else an empty string."""
+    if not is_url(path) and os.path.isdir(path):
+        return ": it is a folder without a DICOM series"
+    try:
+        with open_binary(path) as file:
+            head: bytes = file.read(512)
+    except Exception:
+        return ""
+    if head.startswith(b"%PDF"):
+        return ": it is a PDF"
+    if head.startswith((b"PK\x03\x04", b"\x1f\x8b")):
+        return ": it is an archive; unpack it first"
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return ": it is a text file" if text.isprintable() or not set(text) & {"\0", "\x01"} else ""
+
+
+def ends(path: str, count: int) -> Iterator[bytes]:
+    """Yield the size, the first and the last `count` bytes of a file, or of every file in a folder, by name."""
+    if not is_url(path) and os.path.isdir(path):
+        for name in sorted(os.listdir(path)):
+            if os.path.isfile(os.path.join(path, name)):
+                yield os.fsencode(name)
+                yield from ends(os.path.join(path, name), count)
+        return
+    with open_binary(path) as file:
+        length = file.seek(0, os.SEEK_END)
+        yield str(length).encode()
+        file.seek(0)
+        yield file.read(count)
+        file.seek(max(0, length - count))
+        yield file.read(count)

@@ -1,0 +1,370 @@
+"""`Slide`, what every reader offers, and `open_slide`, which finds the reader for a file.
+
+Level-0 pixels are the slide's finest; "level pixels" are those of one pyramid level. A slide holds no open
+handle that could be pickled or shared by accident: it opens its own in every process, when it first reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsiseg.errors import SlideError, UsageError
+from wsiseg.slides import files
+from wsiseg.slides.tiles import Box
+
+READERS = ("openslide", "tiffslide", "image")
+MPP_RANGE = (0.01, 20.0)
+MAX_SLIDE_PX = 2.5e11
+MAX_PX_PER_BYTE = 20_000
+MAX_SEGMENT_PX = 2**26
+FINGERPRINT_BYTES = 2**18
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a slide says about itself; plain values only, read once.
+
+    Parameters
+    ----------
+    level_dimensions : tuple of (int, int)
+        (width, height) of each level in its own pixels, finest first.
+    level_downsamples : tuple of float
+        Level-0 pixels per level pixel.
+    mpp : float or None
+        Micrometres per level-0 pixel, None when unknown or not credible.
+    properties : Mapping of str to str
+        The reader's metadata.
+    warnings : tuple of str
+        What was found odd, in words.
+    """
+
+    level_dimensions: tuple[tuple[int, int], ...]
+    level_downsamples: tuple[float, ...]
+    mpp: float | None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Slide(ABC):
+    """A slide or image that can be read region by region, from several threads and processes.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+    """
+
+    reader: ClassVar[str]
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._facts: Facts | None = None
+        self._handle: Any = None
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """Return a new handle, raising anything when the file cannot be opened."""
+
+    @abstractmethod
+    def _describe(self, handle: Any) -> Facts:
+        """Return what the slide says about itself."""
+
+    @abstractmethod
+    def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
+        """Return the RGB pixels of a box that lies inside the level, raising anything on failure."""
+
+    def _current(self) -> Any:
+        """Return this process's handle, opened when needed."""
+        if self._pid != os.getpid():
+            # a handle inherited by fork shares its file position and locks with the parent: leave it alone
+            self._inherited = self._handle
+            self._handle, self._lock, self._pid = None, threading.RLock(), os.getpid()
+        with self._lock:
+            if self._handle is None:
+                try:
+                    self._handle = self._open()
+                except SlideError:
+                    raise
+                except Exception as error:
+                    raise SlideError(self.path, f"{self.reader} cannot open it: {one_line(error)}") from error
+            return self._handle
+
+    @property
+    def facts(self) -> Facts:
+        """What the slide says about itself.
+
+        Raises
+        ------
+        SlideError
+            When it cannot be opened, or what it says cannot be true.
+        """
+        if self._facts is None:
+            handle = self._current()
+            try:
+                facts = self._describe(handle)
+            except SlideError:
+                raise
+            except Exception as error:
+                raise SlideError(self.path, f"{self.reader} cannot read its header: {one_line(error)}") from error
+            check_plausible(self.path, facts)
+            self._facts = facts
+        return self._facts
+
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        """(width, height) in level-0 pixels."""
+        return self.facts.level_dimensions[0]
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) of each level, finest first."""
+        return self.facts.level_dimensions
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """Level-0 pixels per pixel of each level."""
+        return self.facts.level_downsamples
+
+    @property
+    def mpp(self) -> float | None:
+        """Micrometres per level-0 pixel; None when unknown or not credible (see `warnings`)."""
+        return self.facts.mpp
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The reader's metadata."""
+        return self.facts.properties
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was found odd about the slide, in words."""
+        return self.facts.warnings
+
+    def read_region(
+        self, x_level: int, y_level: int, level: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
+        """Read a rectangle of one level.
+
+        Parameters
+        ----------
+        x_level, y_level : int
+            Top left corner in pixels of `level`; it may lie outside the slide.
+        level : int
+            Pyramid level, 0 is the finest.
+        width, height : int
+            Size in pixels of `level`.
+
+        Returns
+        -------
+        ndarray of uint8, (height, width, 3)
+            RGB; white outside the slide and where it is transparent.
+
+        Raises
+        ------
+        SlideError
+            When a part cannot be decoded; it names the place. Nothing is made up for it.
+        """
+        if not 0 <= level < len(self.level_dimensions):
+            raise ValueError(f"level {level} of a slide with {len(self.level_dimensions)} levels")
+        box = Box(x_level, y_level, x_level + width, y_level + height)
+        inside = box.clipped(Box(0, 0, *self.level_dimensions[level]))
+        if inside == box and not box.is_empty:
+            return self._read_or_say(box, level)
+        out = np.full((height, width, 3), 255, np.uint8)
+        if not inside.is_empty:
+            out[inside.slices_in(box)] = self._read_or_say(inside, level)
+        return out
+
+    def _read_or_say(self, box: Box, level: int) -> NDArray[np.uint8]:
+        try:
+            return self._read(box, level)
+        except Exception as error:
+            cause = error.cause if isinstance(error, SlideError) else one_line(error)
+            raise SlideError(
+                self.path,
+                f"level {level}, x {box.x0}..{box.x1}, y {box.y0}..{box.y1} cannot be decoded: {cause}",
+            ) from error
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the file's size, its first and last 256 KiB and the size of level 0; no file times.
+
+        Formats of several files add the reader's own hash of them.
+        """
+        digest = hashlib.sha256(repr(self.dimensions).encode())
+        for part in files.ends(self.path, FINGERPRINT_BYTES):
+            digest.update(part)
+        digest.update(self.properties.get("openslide.quickhash-1", "").encode() if self._is_many_files else b"")
+        return digest.hexdigest()
+
+    @property
+    def _is_many_files(self) -> bool:
+        return self.path.lower().endswith((".mrxs", ".vms", ".vmu", ".dcm")) or os.path.isdir(self.path)
+
+    def close(self) -> None:
+        """Let go of the open file; a later read opens it again."""
+        # a thread may still be reading: the handle goes when the last reference does
+        self._handle = None
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """Return an exception's message as one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def snapped_downsamples(dimensions: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
+    """Return level-0 pixels per level pixel, whole numbers where cut-off rows and columns explain the rest.
+
+    A level made by a factor of 4 out of 4443 pixels has 1110: its pixels are 4 wide, not 4.0027.
+
+    Parameters
+    ----------
+    dimensions : tuple of (int, int)
+        (width, height) of each level.
+
+    Examples
+    --------
+    >>> snapped_downsamples(((4443, 3567), (2221, 1783), (2000, 1605)))
+    (1.0, 2.0, 2.2219...)
+    """
+    width_l0, height_l0 = dimensions[0]
+    downsamples = []
+    for width, height in dimensions:
+        ratio = math.sqrt((width_l0 / width) * (height_l0 / height))
+        whole = float(round(ratio))
+        fits = whole >= 1 and abs(width_l0 / whole - width) < 1 and abs(height_l0 / whole - height) < 1
+        downsamples.append(whole if fits else ratio)
+    return tuple(downsamples)
+
+
+def credible_mpp(x: object, y: object) -> tuple[float | None, tuple[str, ...]]:
+    """Return the micrometres per pixel of a slide, or None and why not.
+
+    Parameters
+    ----------
+    x, y : object
+        What the header says about columns and rows; strings, numbers or None.
+
+    Returns
+    -------
+    float or None
+        The geometric mean of both.
+    tuple of str
+        Why there is none, if the header had something.
+    """
+    if x is None and y is None:
+        return None, ()
+    try:
+        mpp_x, mpp_y = (float(str(v)) for v in (x if x is not None else y, y if y is not None else x))
+    except ValueError:
+        return None, (f"its header gives the resolution as {one_line(ValueError(x))!r}, which is no number",)
+    low, high = MPP_RANGE
+    if not (low <= mpp_x <= high and low <= mpp_y <= high):
+        return None, (f"its header gives {mpp_x:g} x {mpp_y:g} um per pixel, which no slide has; ignored",)
+    if abs(mpp_x / mpp_y - 1) > 0.01:
+        return None, (f"its pixels are not square ({mpp_x:g} x {mpp_y:g} um); resolution ignored",)
+    return math.sqrt(mpp_x * mpp_y), ()
+
+
+def check_plausible(path: str, facts: Facts) -> None:
+    """Refuse sizes that cannot be true, before anything of that size is allocated.
+
+    Raises
+    ------
+    SlideError
+        For empty levels, levels larger than level 0, or more pixels than any slide has.
+    """
+    dims = facts.level_dimensions
+    if not dims or any(w < 1 or h < 1 for w, h in dims):
+        raise SlideError(path, f"a level of its header has no pixels ({dims}); the file is damaged")
+    width, height = dims[0]
+    size = files.size(path)
+    too_thin = size is not None and width * height > MAX_PX_PER_BYTE * max(size, 1)
+    if width * height > MAX_SLIDE_PX or too_thin:
+        raise SlideError(path, f"its header promises {width} x {height} pixels, which cannot be true")
+
+
+def open_slide(path: str | os.PathLike[str], reader: str = "auto") -> Slide:
+    """Open a slide or image.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file, a folder with one DICOM series, or an fsspec URL (``s3://...``, ``https://...``).
+    reader : {"auto", "openslide", "tiffslide", "image"}
+        Which reader to use; "auto" takes the first that can open the file.
+
+    Returns
+    -------
+    Slide
+
+    Raises
+    ------
+    SlideError
+        When the file is missing, empty, or refused by every reader, with what each of them said.
+    UsageError
+        When there is no such reader.
+
+    Examples
+    --------
+    >>> with open_slide("slide.svs") as slide:  # doctest: +SKIP
+    ...     pixels = slide.read_region(0, 0, 0, 256, 256)
+    """
+    if reader != "auto" and reader not in READERS:
+        raise UsageError(f"there is no reader {reader!r}; choose auto, {', '.join(READERS)}")
+    path = files.normalised(path)
+    files.check_readable(path)
+    causes = []
+    for name in READERS if reader == "auto" else (reader,):
+        slide = _reader(name)(path)
+        try:
+            slide.facts  # noqa: B018
+        except SlideError as error:
+            causes.append(f"{name}: {error.cause.removeprefix(f'{name} cannot open it: ')}")
+            slide.close()
+        else:
+            return slide
+    hint = files.looks_like(path)
+    raise SlideError(path, f"no reader can open it{hint} ({'; '.join(causes)})")
+
+
+def _reader(name: str) -> type[Slide]:
+    if name == "openslide":
+        from wsiseg.slides.openslide_reader import OpenSlideSlide
+
+        return OpenSlideSlide
+    if name == "tiffslide":
+        from wsiseg.slides.tiffslide_reader import TiffSlideSlide
+
+        return TiffSlideSlide
+    from wsiseg.slides.image_reader import ImageSlide
+
+    return ImageSlide

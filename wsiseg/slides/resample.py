@@ -1,0 +1,120 @@
+"""Separable antialiasing resampling whose result at a pixel depends on the pixel's place only, not on the window."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+SUPPORT = 2.0
+
+
+class Taps(NamedTuple):
+    """For output pixels i0 .. i0+n along one axis: the first input pixel of each, and its weights.
+
+    `start` is int64 (n,), `weight` float32 (n, taps); both depend on the absolute pixel only.
+    """
+
+    start: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+
+def taps(first: int, last: int, scale: float, size: int) -> Taps:
+    """Return the filter of output pixels first..last of a frame whose pixels are `scale` input pixels wide.
+
+    Output pixel i is centred on input coordinate (i + 0.5) * scale (pixel corners at integers). The filter is
+    Keys' cubic (a = -0.5), widened by `scale` when that is more than 1 so that it does not alias. Weights of
+    input pixels outside 0..size are dropped and the rest rescaled to a sum of 1.
+
+    Parameters
+    ----------
+    first, last : int
+        Half-open range of output pixels.
+    scale : float
+        Input pixels per output pixel.
+    size : int
+        Input pixels along the axis.
+
+    Returns
+    -------
+    Taps
+    """
+    stretch = max(scale, 1.0)
+    reach = SUPPORT * stretch
+    count = min(int(np.ceil(2 * reach)) + 1, size)
+    centre = (np.arange(first, last, dtype=np.float64) + 0.5) * scale
+    start = np.clip(np.floor(centre - reach).astype(np.int64), 0, size - count)
+    position = start[:, None] + np.arange(count)
+    weight = keys_cubic((position + 0.5 - centre[:, None]) / stretch)
+    total = weight.sum(axis=1, keepdims=True)
+    return Taps(start, (weight / total).astype(np.float32))
+
+
+def keys_cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Keys' cubic convolution kernel with a = -0.5 (IEEE TASSP 29, 1981, eq. 15)."""
+    t = np.abs(t)
+    inner = (1.5 * t - 2.5) * t * t + 1
+    outer = ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return np.where(t <= 1, inner, np.where(t < 2, outer, 0.0))
+
+
+READ_ONLY = types.Array(types.uint8, 2, "C", readonly=True)
+STARTS, WEIGHTS = types.int64[::1], types.float32[:, ::1]
+
+
+@numba.njit(  # type: ignore[untyped-decorator]
+    types.void(READ_ONLY, STARTS, WEIGHTS, STARTS, WEIGHTS, types.uint8[:, ::1]), nogil=True, cache=True
+)
+def _resample(
+    pixels: NDArray[np.uint8],
+    row_start: NDArray[np.int64],
+    row_weight: NDArray[np.float32],
+    col_start: NDArray[np.int64],
+    col_weight: NDArray[np.float32],
+    out: NDArray[np.uint8],
+) -> None:
+    # rows are mixed first: that loop runs over contiguous memory, and later loops have fewer rows to do
+    line = np.empty(pixels.shape[1], np.float32)
+    for i in range(row_start.size):
+        line[:] = np.float32(0)
+        for k in range(row_weight.shape[1]):
+            w = row_weight[i, k]
+            if w != np.float32(0):
+                source = pixels[row_start[i] + k]
+                for x in range(line.size):
+                    line[x] += w * np.float32(source[x])
+        for j in range(col_start.size):
+            red, green, blue = np.float32(0), np.float32(0), np.float32(0)
+            base = 3 * col_start[j]
+            for k in range(col_weight.shape[1]):
+                w = col_weight[j, k]
+                red += w * line[base + 3 * k]
+                green += w * line[base + 3 * k + 1]
+                blue += w * line[base + 3 * k + 2]
+            half = np.float32(0.5)
+            top = np.float32(255)
+            out[i, 3 * j] = np.uint8(min(max(red + half, np.float32(0)), top))
+            out[i, 3 * j + 1] = np.uint8(min(max(green + half, np.float32(0)), top))
+            out[i, 3 * j + 2] = np.uint8(min(max(blue + half, np.float32(0)), top))
+
+
+def resample(pixels: NDArray[np.uint8], rows: Taps, cols: Taps) -> NDArray[np.uint8]:
+    """Apply the taps of both axes to an RGB window.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, (h, w, 3)
+    rows, cols : Taps
+        Starts counted from the window's top left pixel.
+
+    Returns
+    -------
+    ndarray of uint8, (len(rows.start), len(cols.start), 3)
+    """
+    out = np.empty((rows.start.size, cols.start.size, 3), np.uint8)
+    flat = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1)
+    _resample(flat, rows.start, rows.weight, cols.start, cols.weight, out.reshape(out.shape[0], -1))
+    return out

@@ -1,0 +1,141 @@
+"""Tiles and strips of TIFF pages, decoded one by one: a damaged one raises, and none is larger than checked."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsiseg.slides.compose import over_white
+from wsiseg.slides.tiles import Box
+
+CACHE_BYTES = 2**25
+MAX_SEGMENT_PX = 2**26
+RGB, YCBCR, JPEG_FAMILY = 2, 6, {6, 7, 33003, 33005, 34892, 33007, 50001, 50002}
+
+
+class UnsupportedPageError(Exception):
+    """A TIFF page is not 8-bit RGB, or its tiles are absurd; the message says what it is."""
+
+
+class SegmentedPage:
+    """Random access to one page of 8-bit RGB(A), whose file is shared by several threads.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+    file_lock : threading.Lock
+        Guards the file position, which all pages of a file share.
+    """
+
+    def __init__(self, page: Any, file_lock: threading.Lock) -> None:
+        check_page(page)
+        self._page, self._file_lock = page, file_lock
+        self._tables = page.jpegtables
+        self._offsets, self._counts = page.dataoffsets, page.databytecounts
+        self.planes = page.samplesperpixel if page.planarconfig == 2 else 1
+        tiled = page.is_tiled
+        self.segment_w = int(page.tilewidth if tiled else page.imagewidth)
+        self.segment_h = int(page.tilelength if tiled else min(page.rowsperstrip, page.imagelength))
+        self.columns = -(-page.imagewidth // self.segment_w)
+        self.rows = -(-page.imagelength // self.segment_h)
+        if min(len(self._offsets), len(self._counts)) < self.columns * self.rows * self.planes:
+            raise UnsupportedPageError("its table of tiles is incomplete; the file is damaged or cut off")
+        self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._cache_lock = threading.Lock()
+        self._cache_size = max(1, CACHE_BYTES // (self.segment_w * self.segment_h * 3))
+
+    def read(self, box: Box) -> NDArray[np.uint8]:
+        """Return the RGB pixels of a box inside the page.
+
+        Raises
+        ------
+        Exception
+            Whatever the decoder raises for a damaged segment.
+        """
+        out = np.empty((box.height, box.width, 3), np.uint8)
+        for row in range(box.y0 // self.segment_h, -(-box.y1 // self.segment_h)):
+            for col in range(box.x0 // self.segment_w, -(-box.x1 // self.segment_w)):
+                x0, y0 = col * self.segment_w, row * self.segment_h
+                part = Box(x0, y0, x0 + self.segment_w, y0 + self.segment_h).clipped(box)
+                pixels = self._segment(row, col)
+                out[part.slices_in(box)] = pixels[part.slices_in(Box(x0, y0, 0, 0))]
+        return out
+
+    def _segment(self, row: int, col: int) -> NDArray[np.uint8]:
+        with self._cache_lock:
+            if (row, col) in self._cache:
+                self._cache.move_to_end((row, col))
+                return self._cache[row, col]
+        index = row * self.columns + col
+        planes = [self._decoded(index + p * self.rows * self.columns) for p in range(self.planes)]
+        pixels = as_rgb(planes[0] if self.planes == 1 else np.concatenate(planes, axis=-1), self._page)
+        with self._cache_lock:
+            self._cache[row, col] = pixels
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return pixels
+
+    def _decoded(self, index: int) -> NDArray[np.uint8]:
+        page, count = self._page, self._counts[index]
+        if count == 0:
+            # a tile that the scanner never stored is glass
+            shape = (self.segment_h, self.segment_w, page.samplesperpixel if self.planes == 1 else 1)
+            return np.full(shape, 255, np.uint8)
+        if count > 16 * self.segment_w * self.segment_h + 65536:
+            raise ValueError(f"tile {index} claims {count} bytes")
+        file = page.parent.filehandle
+        with self._file_lock:
+            file.seek(self._offsets[index])
+            data = file.read(count)
+        if len(data) < count:
+            raise ValueError(f"the file ends inside tile {index}")
+        decoded, _, shape = page.decode(data, index, jpegtables=self._tables)
+        if decoded is None or decoded.dtype != np.uint8:
+            raise ValueError(f"tile {index} is not 8-bit")
+        pixels: NDArray[np.uint8] = decoded.reshape(decoded.shape[-3:])
+        return pixels
+
+
+def as_rgb(pixels: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:
+    """Return the decoded samples of a page as (H, W, 3): grey is repeated, alpha composed on white."""
+    samples = pixels.shape[-1]
+    if samples == 1:
+        grey = 255 - pixels if page.photometric == 0 else pixels
+        return np.repeat(grey, 3, axis=-1)
+    if samples == 4:
+        return over_white(pixels)
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def check_page(page: Any) -> None:
+    """Refuse a TIFF page that is not 8-bit RGB, RGBA or grey, or whose tiles cannot be true.
+
+    Raises
+    ------
+    UnsupportedPageError
+        In words.
+    """
+    kind = getattr(page.photometric, "name", page.photometric)
+    if page.bitspersample != 8 or page.dtype != np.uint8:
+        raise UnsupportedPageError(f"it has {page.bitspersample} bits per sample ({page.dtype}), not 8")
+    samples = page.samplesperpixel
+    grey = samples == 1 and page.photometric in (0, 1)
+    colour = samples in (3, 4) and (page.photometric in (RGB, YCBCR))
+    if not (grey or colour):
+        raise UnsupportedPageError(f"it is {kind} with {samples} samples per pixel, not RGB")
+    if page.photometric == YCBCR and page.compression not in JPEG_FAMILY:
+        raise UnsupportedPageError("it is YCbCr without JPEG compression")
+    if samples == 4 and page.planarconfig == 1 and page.extrasamples and page.extrasamples[0] == 0:
+        raise UnsupportedPageError("it has a fourth sample that is not alpha")
+    if page.imagedepth != 1:
+        raise UnsupportedPageError("it is a volume")
+    tiled = page.is_tiled
+    width = page.tilewidth if tiled else page.imagewidth
+    height = page.tilelength if tiled else min(page.rowsperstrip, page.imagelength)
+    if width < 1 or height < 1 or width * height > MAX_SEGMENT_PX:
+        what = "tiles" if tiled else "strips"
+        raise UnsupportedPageError(f"its {what} are {width} x {height} pixels, too large to decode; convert it to a tiled TIFF")

@@ -1,0 +1,223 @@
+"""What a user calls "slides": files, folders, globs, CSV lists and URLs become a list of slides with names."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from wsiseg.errors import UsageError
+from wsiseg.slides import dicom, files
+
+SUFFIXES = frozenset(
+    ".svs .tif .tiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .dcm .czi .qptiff .btf .tf8 .tf2 "
+    ".png .jpg .jpeg .bmp .webp .jp2".split()
+)
+MAX_NAME = 120
+RESERVED = frozenset(
+    ["con", "prn", "aux", "nul", "run", "summary"] + [f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)]
+)
+
+
+@dataclass(frozen=True)
+class SlideSource:
+    """A slide to be worked on.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+    name : str
+        Stem of its output files: unique in the list, safe as a file name on any system.
+    mpp : float or None
+        Micrometres per level-0 pixel as the user says, None for what the slide says.
+    """
+
+    path: str
+    name: str
+    mpp: float | None
+
+
+def expand(arguments: Sequence[str], slide_mpp: float | None) -> list[SlideSource]:
+    """Return the slides that a user's arguments mean, in their order, each once.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Files, folders (their direct children that look like slides; a DICOM series is one slide), globs, CSV
+        lists with columns ``slide,mpp`` (paths relative to the list), fsspec URLs.
+    slide_mpp : float or None
+        For slides whose list gives none.
+
+    Returns
+    -------
+    list of SlideSource
+
+    Raises
+    ------
+    UsageError
+        When an argument leads to no slide, or a list cannot be understood.
+    """
+    found: dict[str, tuple[str, float | None]] = {}
+    for argument in arguments:
+        items = list(_slides_of(os.fspath(argument)))
+        if not items:
+            raise UsageError(f"{argument}: no slides there (known suffixes: {' '.join(sorted(SUFFIXES))})")
+        for path, mpp in items:
+            key = path if files.is_url(path) else os.path.realpath(path)
+            found.setdefault(key, (path, mpp))
+    if not found:
+        raise UsageError("no slides given")
+    sources = [SlideSource(path, _stem(path), mpp or slide_mpp) for path, mpp in found.values()]
+    return _distinct(sources)
+
+
+def _slides_of(argument: str) -> Iterator[tuple[str, float | None]]:
+    argument = files.normalised(argument)
+    if files.is_url(argument):
+        yield from ((url, None) for url in _urls_of(argument))
+    elif os.path.isdir(argument):
+        yield from ((path, None) for path in _slides_in(argument))
+    elif argument.lower().endswith(".csv"):
+        yield from _listed(argument)
+    elif os.path.lexists(argument):
+        yield argument, None
+    elif glob.has_magic(argument):
+        paths = sorted(p for p in glob.glob(argument) if _is_candidate(p))
+        yield from ((path, None) for path in _one_per_series(paths))
+    else:
+        raise UsageError(f"{argument}: there is no such file or folder")
+
+
+def _slides_in(folder: str) -> list[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be read: {error.strerror}") from None
+    paths = [os.path.join(folder, name) for name in names]
+    plain = _one_per_series(p for p in paths if os.path.isfile(p) or os.path.islink(p) if _is_candidate(p))
+    # a folder that is one DICOM series and nothing else is one slide, named after the folder
+    series = dicom.series_in(folder)
+    if len(series) == 1 and len(plain) == 1 and plain[0] in next(iter(series.values())):
+        return [folder]
+    nested = [p for p in paths if os.path.isdir(p) and not os.path.basename(p).startswith(".")]
+    return plain + [p for p in nested if not _is_mrxs_data(p) and len(dicom.series_in(p)) == 1]
+
+
+def _is_candidate(path: str) -> bool:
+    name = os.path.basename(path)
+    if name.startswith("."):
+        return False
+    if os.path.isdir(path):
+        return not _is_mrxs_data(path) and bool(dicom.series_in(path))
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in SUFFIXES or (suffix not in (".csv",) and dicom.series_uid(path) is not None)
+
+
+def _is_mrxs_data(folder: str) -> bool:
+    return os.path.isfile(f"{folder}.mrxs") or os.path.isfile(os.path.join(folder, "Slidedat.ini"))
+
+
+def _one_per_series(paths: Iterable[str]) -> list[str]:
+    """Keep the first file of every DICOM series, and all that is not DICOM."""
+    kept, seen = [], set()
+    for path in paths:
+        uid = dicom.series_uid(path) if os.path.isfile(path) else None
+        if uid is None or (os.path.dirname(path), uid) not in seen:
+            kept.append(path)
+        seen.add((os.path.dirname(path), uid))
+    return kept
+
+
+def _urls_of(url: str) -> list[str]:
+    if not glob.has_magic(url) or url.startswith(("http://", "https://")):
+        return [url]
+    import fsspec
+
+    scheme = url.partition("://")[0]
+    fs, path = fsspec.core.url_to_fs(url)
+    return [f"{scheme}://{p}" for p in sorted(fs.glob(path)) if _is_candidate(p)]
+
+
+def _listed(path: str) -> Iterator[tuple[str, float | None]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, skipinitialspace=True))
+            reader = rows[0].keys() if rows else ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: cannot be read as a CSV list: {error}") from None
+    columns = {str(name).strip().lower(): name for name in reader if name is not None}
+    if "slide" not in columns:
+        raise UsageError(f"{path}: needs a column 'slide' (and may have 'mpp'); it has {sorted(columns) or 'no rows'}")
+    for number, row in enumerate(rows, start=2):
+        slide = (row[columns["slide"]] or "").strip()
+        if not slide:
+            continue
+        given = (row.get(columns.get("mpp", ""), None) or "").strip()
+        try:
+            mpp = float(given) if given else None
+        except ValueError:
+            mpp = math.nan
+        if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
+            raise UsageError(f"{path}, line {number}: mpp is {given!r}, not a positive number")
+        inside = files.is_url(slide) or os.path.isabs(slide)
+        yield (slide if inside else os.path.join(os.path.dirname(path), slide)), mpp
+
+
+def _stem(path: str) -> str:
+    """Return a file stem for a slide: its name without suffix, without anything that a path could be made of."""
+    name = path.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    if files.is_url(path):
+        name = name.partition("?")[0].partition("#")[0]
+    root, suffix = os.path.splitext(name)
+    root = root if suffix.lower() in SUFFIXES or re.fullmatch(r"\.\w{1,8}", suffix) else name
+    root = root[:-4] if root.lower().endswith(".ome") else root
+    return safe_name(root)
+
+
+def safe_name(text: str) -> str:
+    """Return `text` as a file name that means the same on every system and is never a path or an option.
+
+    Letters and digits of any script, space, and ``._-()+=@,`` stay; everything else becomes ``_``.
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> safe_name("../a slide\\n'1'")
+    '_a slide__1_'
+    """
+    text = unicodedata.normalize("NFC", text)
+    kept = "".join(c if c.isalnum() or c in " ._-()+=@," else "_" for c in text).strip(" ").lstrip(".").rstrip(". ")
+    kept = f"_{kept.lstrip('-')}" if kept.startswith("-") else kept
+    if len(kept.encode()) > MAX_NAME:
+        short = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        kept = kept.encode()[: MAX_NAME - 9].decode("utf-8", "ignore") + "-" + short
+    if not kept:
+        return "slide"
+    return f"{kept}_" if kept.lower() in RESERVED else kept
+
+
+def _distinct(sources: list[SlideSource]) -> list[SlideSource]:
+    """Give slides of one name their folder's name in front, and a hash of the path where that is not enough."""
+    sources = _renamed(sources, lambda s: safe_name(f"{_stem(os.path.dirname(_absolute(s.path)))}-{s.name}"))
+    return _renamed(sources, lambda s: f"{s.name}-{hashlib.sha256(_absolute(s.path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}")
+
+
+def _renamed(sources: list[SlideSource], rename) -> list[SlideSource]:  # type: ignore[no-untyped-def]
+    count: dict[str, int] = {}
+    for source in sources:
+        count[source.name.casefold()] = count.get(source.name.casefold(), 0) + 1
+    return [replace(s, name=rename(s)) if count[s.name.casefold()] > 1 else s for s in sources]
+
+
+def _absolute(path: str) -> str:
+    return path if files.is_url(path) else os.path.abspath(path)

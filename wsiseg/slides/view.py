@@ -1,0 +1,122 @@
+"""The frame: a slide seen at the resolution of the model, as if it were one large image of that resolution."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsiseg.errors import SlideError
+from wsiseg.slides.reader import Slide
+from wsiseg.slides.resample import Taps, resample, taps
+from wsiseg.slides.tiles import Box
+
+SAME_MPP = 0.05
+LEAST_MPP_RATIO = 1 / 64
+
+
+class SlideView:
+    """A slide at one resolution.
+
+    A level within 5 % of the asked resolution is used as it is. Otherwise the next finer level (level 0 when
+    the slide is coarser) is resampled; every pixel depends on its place in the frame only, so that a window
+    holds bitwise the pixels that the whole frame has there.
+
+    Parameters
+    ----------
+    slide : Slide
+    mpp : float
+        Micrometres per pixel asked for.
+    slide_mpp : float, optional
+        Micrometres per level-0 pixel, where the slide does not say or is wrong.
+
+    Attributes
+    ----------
+    width, height : int
+        Size of the frame in its own pixels.
+    mpp : float
+        Micrometres per pixel that the frame has.
+    scale_l0 : float
+        Level-0 pixels per frame pixel, in x and in y; frame pixel corner (x, y) is level-0 (x, y) * scale_l0.
+    level : int
+        The pyramid level that is read.
+
+    Raises
+    ------
+    SlideError
+        When neither the slide nor the caller says what level 0 measures.
+    """
+
+    def __init__(self, slide: Slide, mpp: float, slide_mpp: float | None = None) -> None:
+        if not (math.isfinite(mpp) and mpp > 0):
+            raise ValueError(f"mpp must be a positive number, not {mpp}")
+        mpp_l0 = slide_mpp if slide_mpp is not None else slide.mpp
+        if mpp_l0 is None:
+            reason = f" ({'; '.join(slide.warnings)})" if slide.warnings else ""
+            raise SlideError(
+                slide.path,
+                f"does not say how many micrometres a pixel measures{reason}; give --slide-mpp, "
+                "or a CSV list with columns slide,mpp",
+            )
+        if not (math.isfinite(mpp_l0) and mpp_l0 > 0):
+            raise ValueError(f"slide_mpp must be a positive number, not {mpp_l0}")
+        self.slide = slide
+        self.slide_mpp = mpp_l0
+        downsamples = slide.level_downsamples
+        off = [abs(d * mpp_l0 / mpp - 1) for d in downsamples]
+        self.level = int(np.argmin(off))
+        self._factor = 1.0
+        if off[self.level] > SAME_MPP:
+            finer = [k for k, d in enumerate(downsamples) if d * mpp_l0 < mpp]
+            self.level = max(finer, key=lambda k: downsamples[k], default=0)
+            self._factor = mpp / (mpp_l0 * downsamples[self.level])
+        if self._factor < LEAST_MPP_RATIO:
+            raise SlideError(slide.path, f"its pixels ({mpp_l0:g} um) are far too coarse for {mpp:g} um per pixel")
+        self.scale_l0 = downsamples[self.level] * self._factor
+        self.mpp = mpp if self._factor != 1.0 else mpp_l0 * self.scale_l0
+        self._level_size = slide.level_dimensions[self.level]
+        self.width, self.height = (max(1, round(side / self._factor)) for side in self._level_size)
+
+    def __repr__(self) -> str:
+        return f"SlideView({self.slide!r}, mpp={self.mpp:g}: {self.width} x {self.height}, level {self.level})"
+
+    @property
+    def frame(self) -> Box:
+        """The whole frame."""
+        return Box(0, 0, self.width, self.height)
+
+    def read(self, box: Box) -> NDArray[np.uint8]:
+        """Read a window of the frame.
+
+        Parameters
+        ----------
+        box : Box
+            In frame pixels; what lies outside the frame is white.
+
+        Returns
+        -------
+        ndarray of uint8, (box.height, box.width, 3)
+
+        Raises
+        ------
+        SlideError
+            When a part of the slide that is needed cannot be decoded.
+        """
+        inside = box.clipped(self.frame)
+        if inside == box and not box.is_empty:
+            return self._read_inside(box)
+        out = np.full((max(0, box.height), max(0, box.width), 3), 255, np.uint8)
+        if not inside.is_empty:
+            out[inside.slices_in(box)] = self._read_inside(inside)
+        return out
+
+    def _read_inside(self, box: Box) -> NDArray[np.uint8]:
+        if self._factor == 1.0:
+            return self.slide.read_region(box.x0, box.y0, self.level, box.width, box.height)
+        cols = taps(box.x0, box.x1, self._factor, self._level_size[0])
+        rows = taps(box.y0, box.y1, self._factor, self._level_size[1])
+        x0, x1 = int(cols.start[0]), int(cols.start[-1]) + cols.weight.shape[1]
+        y0, y1 = int(rows.start[0]), int(rows.start[-1]) + rows.weight.shape[1]
+        pixels = self.slide.read_region(x0, y0, self.level, x1 - x0, y1 - y0)
+        return resample(pixels, Taps(rows.start - y0, rows.weight), Taps(cols.start - x0, cols.weight))
