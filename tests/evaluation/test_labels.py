@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from label_files import XML, feature, region, square, store
 from PIL import Image
 from scipy import io
 
@@ -73,14 +74,6 @@ def test_labels_beyond_int32_are_renumbered(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "a.npy").tolist() == [[2, 0, 1]]
 
 
-XML = "<Annotations><Annotation Id='1'><Regions>{}</Regions></Annotation></Annotations>"
-
-
-def region(*vertices: tuple[float, float], negative: int = 0) -> str:
-    points = "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in vertices)
-    return f'<Region Id="1" NegativeROA="{negative}"><Vertices>{points}</Vertices></Region>'
-
-
 def test_monuseg_xml_x_is_the_column_and_the_first_keeps_its_pixels(tmp_path: Path) -> None:
     first = region((0.6, -3), (2.4, -3), (2.4, 1.4), (0.6, 1.4))
     second = region((1.6, 0.6), (4.4, 0.6), (4.4, 2.4), (1.6, 2.4))
@@ -97,22 +90,6 @@ def test_a_negative_region_is_cut_out(tmp_path: Path) -> None:
     )
     (tmp_path / "a.xml").write_text(XML.format(cut + whole))
     assert read_labels(tmp_path / "a.xml", (3, 3)).tolist() == [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
-
-
-def feature(
-    rings: Any, kind: str | None = "detection", shape: str = "Polygon", **more: Any
-) -> dict[str, Any]:
-    properties = {"objectType": kind} if kind else {}
-    return {
-        "type": "Feature",
-        "geometry": {"type": shape, "coordinates": rings},
-        "properties": properties,
-        **more,
-    }
-
-
-def square(x0: float, y0: float, x1: float, y1: float) -> list[list[float]]:
-    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
 
 
 def test_geojson_pixels_holes_and_parts(tmp_path: Path) -> None:
@@ -151,21 +128,6 @@ def test_no_nuclei_is_no_error(tmp_path: Path) -> None:
     png(tmp_path / "a.png", np.zeros((2, 2), np.uint8))
     for file in tmp_path.iterdir():
         assert read_labels(file, (2, 2)).tolist() == [[0, 0], [0, 0]]
-
-
-def store(path: Path, nuclei: Any, frame: dict[str, Any] | None) -> Path:
-    root = zarr.open_group(str(path), mode="w", zarr_format=3)
-    if frame:
-        root.attrs["wsiseg"] = {"frame": frame}
-    group = root.create_group("labels/nuclei")
-    transform = [{"type": "scale", "scale": [0.5, 0.5]}]
-    group.attrs["ome"] = {
-        "version": "0.5",
-        "multiscales": [{"axes": [], "datasets": [{"path": "0", "coordinateTransformations": transform}]}],
-    }
-    array = group.create_array("0", shape=np.shape(nuclei), dtype="uint32")
-    array[:] = np.asarray(nuclei, np.uint32)
-    return path
 
 
 def test_a_store_at_a_coarser_resolution_is_enlarged(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def numbered(file: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         raise LabelError(f"{file}: negative values; background is 0 and every nucleus a number above")
     if values.size and values.max() > _INT32_MAX:
         found, inverse = np.unique(values, return_inverse=True)
-        return (inverse + (found[0] != 0)).reshape(values.shape).astype(np.int32)
+        values = (inverse + (found[0] != 0)).reshape(values.shape)
     whole: npt.NDArray[np.int32] = values.astype(np.int32, copy=False)
     return whole
 

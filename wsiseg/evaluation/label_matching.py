@@ -56,6 +56,12 @@ def plain_stem(path: str | os.PathLike[str]) -> str:
     return stem
 
 
+def best_kind(paths: Iterable[Path]) -> Path:
+    """Return the file that tells most of the nuclei: a store, then outlines, then label images."""
+    order = list(_KINDS)
+    return min(paths, key=lambda path: order.index(kind_of(path) or "png"))
+
+
 def match_labels(sources: Iterable[object], folder_or_file: str | os.PathLike[str]) -> dict[str, Path]:
     """Find the label file of each image by its name.
 

@@ -26,7 +26,7 @@ def read_zarr(file: Path, shape: Shape | None) -> npt.NDArray[np.generic]:
     try:
         group = zarr.open_group(str(file), mode="r")
         array = _nuclei(file, group)
-        scale = _scale_l0(group.attrs.get("wsiseg"))
+        scale = _scale_l0(_described(file, group))
         found = (math.floor(array.shape[0] * scale + 0.5), math.floor(array.shape[1] * scale + 0.5))
         target = _target(file, found, scale, shape)
         return _enlarged(array, scale, target)
@@ -46,6 +46,14 @@ def _nuclei(file: Path, group: Any) -> Any:
     if array.ndim != 2 or np.dtype(array.dtype).kind not in "ui":
         raise LabelError(f"{file}: labels/nuclei is not an image of rows and columns with whole numbers")
     return array
+
+
+def _described(file: Path, group: Any) -> Any:
+    """Return what wsiseg recorded of its run; a store that is not finished is refused."""
+    described = group.attrs.get("wsiseg")
+    if isinstance(described, dict) and described.get("state") == "unfinished":
+        raise LabelError(f"{file}: not finished; run the same `wsiseg predict` again, it goes on from there")
+    return described
 
 
 def _scale_l0(described: Any) -> float:

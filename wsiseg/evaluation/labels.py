@@ -2,7 +2,7 @@
 
 | file | holds | pixel (row, col) belongs to an outline when |
 |---|---|---|
-| `.png .tif .tiff .npy` | a binary mask (0 and one other value) or a label image | - |
+| `.png .tif .tiff .npy` | a binary mask (0 and 1, or 0 and white) or a label image | - |
 | `.mat` | CoNSeP: `inst_map` | - |
 | `.xml` | MoNuSeg, Aperio ImageScope: Region / Vertex | the point (x, y) = (col, row) lies inside |
 | `.geojson[.gz] .json[.gz]` | QuPath or wsiseg, level-0 pixels | its centre (col + 0.5, row + 0.5) does |
@@ -104,7 +104,8 @@ def load_labels(path: str | os.PathLike[str], shape: Shape | None = None) -> Lab
 def _mask_or_instances(file: Path, values: npt.NDArray[np.generic]) -> Labels:
     image = label_images.numbered(file, values)
     top = int(image.max(initial=0))
-    if np.any((image != 0) & (image != top)):
+    white = {0, 1, 255, 2 ** (8 * values.dtype.itemsize) - 1}
+    if top not in white or np.any((image != 0) & (image != top)):
         return Labels(image, True)
     import cv2
 
