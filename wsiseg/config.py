@@ -38,9 +38,71 @@ class ObjectsConfig:
         Whether touching nuclei are parted.
     simplify_um : float
         How far a simplified outline may lie from the exact one; 0 keeps every pixel corner.
+    clean_um : tuple of float
+        Radii of the disks of the clean-up (opening, then closing, for each), as the paper's 3 and 1 px
+        at 0.25 um per pixel; one smaller than a pixel is left out.
+    hole_area_um2 : float
+        Holes up to this area are filled.
+    deepest_um : float
+        Distances to the background count up to here; so necks wider than twice this part nothing.
+    shallowest_um : float
+        A nucleus is at least this deep (half its width) somewhere.
+    neck : float
+        Touching nuclei are parted where the depth falls below this share of the smaller one's depth.
+    peak_box : float
+        How far around its middle, in units of its depth, a nucleus is looked at to find out whether it is
+        part of a larger one.
     """
 
     threshold: float | None = None
     min_area_um2: float = 7.5
     split: bool = True
     simplify_um: float = 0.125
+    clean_um: tuple[float, ...] = (0.75, 0.25)
+    hole_area_um2: float = 5.0
+    deepest_um: float = 10.0
+    shallowest_um: float = 0.75
+    neck: float = 0.85
+    peak_box: float = 4.0
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How `predict` runs.
+
+    Parameters
+    ----------
+    tissue : TissueConfig
+    objects : ObjectsConfig
+    mpp : float or None
+        Resolution at which the network works; None takes the model's.
+    tile_px : int
+        Side of the tiles in which nuclei are found, in pixels of that resolution. It changes memory and
+        scheduling, never the result.
+    workers : int or None
+        Threads of this machine; None takes its cores. With `scheduler`, threads of one worker.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    reader : str
+        auto, openslide, tiffslide or image.
+    scheduler : str or None
+        Address of a running Dask scheduler; None computes in threads of this process.
+    overwrite : bool
+        Whether outputs of other settings are replaced.
+    gzip : bool
+        Whether the GeoJSON is compressed (`.geojson.gz`).
+    split : int or None
+        Nuclei in one GeoJSON file at most; more go into further parts.
+    """
+
+    tissue: TissueConfig = TissueConfig()
+    objects: ObjectsConfig = ObjectsConfig()
+    mpp: float | None = None
+    tile_px: int = 2048
+    workers: int | None = None
+    device: str = "auto"
+    reader: str = "auto"
+    scheduler: str | None = None
+    overwrite: bool = False
+    gzip: bool = False
+    split: int | None = None

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import zarr
 
 from wsiseg.errors import StoreError
 from wsiseg.slides.tiles import Grid
+from wsiseg.slides.tissue import Tissue
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,8 +30,9 @@ SHARD_PX = 1024
 # Pyramid levels end when the longer side fits a chunk.
 COARSEST_PX = 512
 STAIN_DOWNSAMPLE = 2
+MIN_TILE_PX = 64
 
-TODO, DONE, FAILED, EMPTY = 0, 1, 2, 3
+TODO, DONE, FAILED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,13 @@ class Identity:
     slide : str
         Fingerprint of the slide.
     frame : FrameInfo
-    threshold : float
     objects, tissue : dict
-        The stages' settings.
+        The stages' settings; objects with the threshold in use.
     """
 
     model: str
     slide: str
     frame: FrameInfo
-    threshold: float
     objects: Mapping[str, Any]
     tissue: Mapping[str, Any]
 
@@ -146,6 +147,13 @@ class SlideStore:
         """The grid of object tiles."""
         return Grid(self.frame.width, self.frame.height, int(self.provenance["tile_px"]))
 
+    @cached_property
+    def tissue(self) -> Tissue:
+        """What was computed."""
+        stored = self.array("tissue")
+        scale_l0 = float(stored.attrs["scale_l0"])  # type: ignore[arg-type]
+        return Tissue(np.asarray(stored[:]) > 0, scale_l0)
+
     @property
     def levels(self) -> int:
         """Number of pyramid levels."""
@@ -174,6 +182,21 @@ class SlideStore:
     def _record_path(self, row: int, col: int, name: str) -> Path:
         return self.path / "work" / "records" / f"{row}-{col}.{name}.arrow"
 
+    def write_keys(self, keys: npt.NDArray[np.int64]) -> None:
+        """Keep the sorted keys of all nuclei for the workers that paint labels."""
+        target = self.path / "work" / "keys.npy"
+        beside = target.with_suffix(f".{os.getpid()}.part")
+        with beside.open("wb") as file:
+            np.save(file, keys, allow_pickle=False)
+        os.replace(beside, target)
+        self.__dict__.pop("keys", None)
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """The sorted keys of all nuclei, see `stages.marker_keys`."""
+        stored: npt.NDArray[np.int64] = np.load(self.path / "work" / "keys.npy", mmap_mode="r", allow_pickle=False)
+        return stored
+
     def annotate(self, **values: Any) -> None:
         """Add to the provenance in the root attributes."""
         self.provenance.update(values)
@@ -187,7 +210,7 @@ class SlideStore:
 
 
 def create_store(
-    path: Path, identity: Identity, tile_px: int, name: str, provenance: Mapping[str, Any]
+    path: Path, identity: Identity, tissue: Tissue, tile_px: int, provenance: Mapping[str, Any]
 ) -> SlideStore:
     """Create the empty arrays of a store.
 
@@ -199,12 +222,12 @@ def create_store(
     path : Path
         Folder to create; must not exist.
     identity : Identity
+    tissue : Tissue
+        What is computed.
     tile_px : int
         Side of an object tile.
-    name : str
-        Name of the slide, for the image's metadata.
     provenance : mapping
-        Further JSON values for the root attributes.
+        Further JSON values for the root attributes; `name` names the image.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -220,13 +243,14 @@ def create_store(
         half = tuple(-(-side // STAIN_DOWNSAMPLE) for side in shapes[0])
         _image(root, "haematoxylin", half, "u1", CHUNK_PX, CHUNK_PX)
         chunk = _divisor(tile_px)
+        _write_tissue(root, tissue)
         _image(root, "work/labels", shapes[0], "u4", chunk, tile_px)
         for stage, core_px in (("network", SHARD_PX), ("objects", tile_px), ("labels", SHARD_PX)):
             grid = Grid(frame.width, frame.height, core_px)
             _status(root, f"{'work/' if stage == 'labels' else ''}status/{stage}", grid.shape)
         root.attrs.update(
             {
-                "ome": {"version": "0.5", "multiscales": [_multiscales(name, frame.mpp, len(shapes), "mean")]},
+                "ome": {"version": "0.5", "multiscales": [_multiscales(str(provenance["name"]), frame.mpp, len(shapes), "mean")]},
                 "wsiseg": {
                     "format": FORMAT,
                     "state": "unfinished",
@@ -280,6 +304,11 @@ def _image(
         dimension_names=("y", "x"),
         config={"write_empty_chunks": False},
     )
+
+
+def _write_tissue(group: zarr.Group, tissue: Tissue) -> None:
+    mask = group.create_array("tissue", data=tissue.mask.astype(np.uint8), dimension_names=("y", "x"))
+    mask.attrs["scale_l0"] = tissue.scale_l0
 
 
 def _status(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:

@@ -134,6 +134,11 @@ def load_model(path: str | os.PathLike[str] | None = None) -> Model:
         data = resources.files("wsiseg.network").joinpath("models", "default.safetensors").read_bytes()
     else:
         name, data = _read_file(Path(path))
+    return parse_model(data, name)
+
+
+def parse_model(data: bytes, name: str) -> Model:
+    """Return the model in the bytes of a model file; `name` is what errors call it."""
     try:
         header = _metadata(data)
         state = safetensors.torch.load(data)

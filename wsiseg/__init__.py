@@ -1,0 +1,34 @@
+"""wsiseg: nuclei in whole-slide images, learned from the slides themselves, without labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsiseg.api import predict
+    from wsiseg.evaluation.evaluate import evaluate
+    from wsiseg.inference.export import export
+    from wsiseg.network.model import load_model
+    from wsiseg.slides.reader import open_slide
+    from wsiseg.training.fit import fit
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "evaluate", "export", "fit", "load_model", "open_slide", "predict"]
+
+_HOMES = {
+    "evaluate": "wsiseg.evaluation.evaluate",
+    "export": "wsiseg.inference.export",
+    "fit": "wsiseg.training.fit",
+    "load_model": "wsiseg.network.model",
+    "open_slide": "wsiseg.slides.reader",
+    "predict": "wsiseg.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for: torch and zarr take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

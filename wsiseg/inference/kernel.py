@@ -1,0 +1,47 @@
+"""What a worker needs to compute one slide: its view, the network, the tissue; picklable, opened lazily."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+
+from wsiseg.inference.engine import Engine, make_engine
+from wsiseg.network.model import Model, parse_model, serialise
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The network for workers: the model file's bytes and where to run it.
+
+    Parameters
+    ----------
+    data : bytes
+        A model file.
+    device : str
+        See `make_engine`; resolved on the worker.
+    threads : int
+        Windows in flight on one worker.
+    """
+
+    data: bytes
+    device: str = "auto"
+    threads: int = 1
+
+    @classmethod
+    def of(cls, model: Model, device: str, threads: int) -> Kernel:
+        """Return the kernel of a loaded model."""
+        return cls(serialise(model.network, model.info), device, threads)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, built once in each process."""
+        return _engine(self)
+
+
+@lru_cache(maxsize=2)
+def _engine(kernel: Kernel) -> Engine:
+    # The workers' threads are the parallelism; a library's own threads would only fight them.
+    cv2.setNumThreads(1)
+    return make_engine(parse_model(kernel.data, "model"), kernel.device, kernel.threads)
