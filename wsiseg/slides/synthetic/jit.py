@@ -1,0 +1,15 @@
+"""Numba as this package uses it: compiled once and kept on disk, without the interpreter's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def jit(function: Function) -> Function:
+    """Return `function` compiled; its type is kept for the checkers."""
+    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
