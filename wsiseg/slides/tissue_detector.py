@@ -1,0 +1,129 @@
+"""The tissue detector: stained, not written on, and not a speck, on a picture of a few micrometres a pixel.
+
+Thresholds are absolute optical densities above the glass, not cuts between two classes: a slide may have no
+glass at all, or no tissue at all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMOOTH_UM = 8.0
+# a stain absorbs green most; grey dust, shadows and vignetting absorb all colours alike
+CHROMA_OD = 0.016
+DENSE_OD = 0.12
+MAX_GLASS_OD = 0.06
+CLOSE_UM = 32.0
+MARGIN_UM = 24.0
+SPECK_UM2 = 10_000.0
+SPECK_SHARE = 0.01
+HOLE_UM2 = 60_000.0
+PEN_UM2 = 2_000.0
+PEN_MARGIN_UM = 16.0
+
+
+def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Return where a picture shows tissue.
+
+    Parameters
+    ----------
+    rgb : ndarray of uint8, (rows, cols, 3)
+    mpp : float
+        Micrometres per pixel.
+    known : ndarray of bool, (rows, cols), optional
+        False where the picture holds nothing.
+
+    Returns
+    -------
+    ndarray of bool, (rows, cols)
+    """
+    import cv2
+
+    density = optical_density(rgb)
+    density -= glass_density(rgb, density)
+    sigma = SMOOTH_UM / mpp
+    if sigma > 0.3:
+        density = cv2.GaussianBlur(density, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+    red, green, blue = np.moveaxis(density, -1, 0)
+    stained = (green - 0.5 * (red + blue) > CHROMA_OD) | (green > DENSE_OD)
+    pen = grown(without_specks(pen_ink(density), PEN_UM2 / mpp**2), PEN_MARGIN_UM / mpp)
+    tissue = stained & ~pen
+    if known is not None:
+        tissue &= known
+    tissue = closed(tissue, CLOSE_UM / mpp)
+    tissue = filled(tissue, HOLE_UM2 / mpp**2)
+    tissue = without_specks(tissue, min(SPECK_UM2 / mpp**2, SPECK_SHARE * tissue.size))
+    return grown(tissue, MARGIN_UM / mpp) & ~pen
+
+
+def optical_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return log10(255 / value) of each sample, with 0 read as 1; float32 of the same shape."""
+    table = -np.log10(np.maximum(np.arange(256), 1) / 255)
+    return table.astype(np.float32)[rgb]
+
+
+def glass_density(rgb: NDArray[np.uint8], density: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the density of bare glass in red, green and blue, (3,): that of the brightest hundredth.
+
+    Pure white, with which scanners fill what they did not scan, is left out. A slide without glass has a
+    brightest hundredth too: so the result is limited to what glass and lamp can do, and is grey beyond that.
+    """
+    scanned = density[(rgb < 253).any(axis=-1)]
+    if scanned.size == 0:
+        return np.zeros(3, np.float32)
+    bright = scanned[:, 1] <= np.quantile(scanned[:, 1], 0.02)
+    glass = np.median(scanned[bright], axis=0)
+    return np.minimum(glass, MAX_GLASS_OD).astype(np.float32)
+
+
+def pen_ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return where the colour is that of ink (or of nothing scanned: black) and of no stain.
+
+    Haematoxylin, eosin and DAB absorb green at least as much as red, and red ink far less than they do.
+    """
+    red, green, blue = np.moveaxis(density, -1, 0)
+    blue_or_green = (red > 0.25) & (red > 1.15 * green)
+    reddish = (green > 0.35) & (blue > 0.8 * green) & (red < 0.4 * green)
+    black = (green > 0.6) & (blue > 0.85 * green) & (red > 0.85 * green)
+    return blue_or_green | reddish | black
+
+
+def without_specks(mask: NDArray[np.bool_], least_px: float) -> NDArray[np.bool_]:
+    """Return a mask without its 8-connected parts of less than `least_px` pixels."""
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= least_px
+    keep[0] = False
+    return np.asarray(keep[labels] if count > 1 else np.zeros_like(mask), np.bool_)
+
+
+def filled(mask: NDArray[np.bool_], most_px: float) -> NDArray[np.bool_]:
+    """Return a mask with its holes of at most `most_px` pixels filled; what touches the border is no hole."""
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+    fill = stats[:, cv2.CC_STAT_AREA] <= most_px
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    fill[np.unique(border)] = False
+    fill[0] = False
+    return np.asarray(mask | fill[labels] if count > 1 else mask, np.bool_)
+
+
+def grown(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
+    """Return a mask with every pixel within `radius_px` of it."""
+    import cv2
+
+    if radius_px < 0.5 or not mask.any():
+        return mask
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance <= radius_px, np.bool_)
+
+
+def closed(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
+    """Return a mask with gaps narrower than 2 * radius_px closed, as if the picture went on at its edges."""
+    pad = int(np.ceil(radius_px)) + 1
+    rows, cols = mask.shape
+    padded = np.pad(mask, pad, mode="edge")
+    return ~grown(~grown(padded, radius_px), radius_px)[pad : pad + rows, pad : pad + cols]
