@@ -1,0 +1,227 @@
+"""GeoJSON that QuPath opens, streamed: text is joined by columns, never feature by feature."""
+
+from __future__ import annotations
+
+import gzip as gzip_module
+import hashlib
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+
+from wsiseg.objects.beside import beside, settle
+
+COLOR = (200, 0, 0)
+MEASUREMENTS = {
+    "id": ("Nucleus ID", 0),
+    "area_um2": ("Area µm^2", 2),
+    "perimeter_um": ("Perimeter µm", 2),
+    "circularity": ("Circularity", 3),
+    "solidity": ("Solidity", 3),
+    "major_axis_um": ("Major axis µm", 2),
+    "minor_axis_um": ("Minor axis µm", 2),
+    "mean_confidence": ("Mean confidence", 3),
+    "haematoxylin_mean": ("Mean haematoxylin", 3),
+}
+"""Columns that become measurements: their name in QuPath and the decimals that are written."""
+
+HEAD = b'{"type":"FeatureCollection","features":[\n'
+TAIL = b"\n]}\n"
+ROWS_AT_ONCE = 20_000
+
+
+def nucleus_uuids(fingerprint: str, ids: NDArray[np.integer]) -> NDArray[np.bytes_]:
+    """Return the UUID (version 8) of each nucleus: the same for the same slide and number, always.
+
+    Parameters
+    ----------
+    fingerprint : str
+        What tells the slide from others.
+    ids : ndarray of int, shape (n,)
+        Numbers of the nuclei.
+
+    Returns
+    -------
+    ndarray of bytes, shape (n,)
+        36 characters each.
+    """
+    seeds = np.frombuffer(hashlib.sha256(fingerprint.encode()).digest()[:16], ">u8")
+    words = np.empty((len(ids), 2), ">u8")
+    with np.errstate(over="ignore"):
+        for side in range(2):
+            x = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seeds[side])
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            words[:, side] = x ^ (x >> np.uint64(31))
+    octets = words.view(np.uint8).reshape(len(ids), 16)
+    octets[:, 6] = octets[:, 6] & 0x0F | 0x80
+    octets[:, 8] = octets[:, 8] & 0x3F | 0x80
+    digits = np.frombuffer(octets.tobytes().hex().encode(), "S1").reshape(len(ids), 32)
+    text = np.full((len(ids), 36), b"-", "S1")
+    text[:, [i for i in range(36) if i not in (8, 13, 18, 23)]] = digits
+    return cast("NDArray[np.bytes_]", np.ascontiguousarray(text).view("S36").ravel())
+
+
+def features(table: pa.Table, fingerprint: str = "") -> pa.Array:
+    """Return one line of GeoJSON text a row, each beginning with a comma and a line end.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Records (see `wsiseg.objects.records.describe`) with a column ``id``; no geometry is null.
+    fingerprint : str
+        What tells the slide from others; goes into the ids.
+
+    Returns
+    -------
+    pyarrow.Array
+        Strings.
+    """
+    ids = table["id"].to_numpy()
+    shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
+    geometry = pa.array(shapely.to_geojson(shapes), pa.string())
+    classification = json.dumps({"name": "Nucleus", "color": COLOR}, separators=(",", ":"))
+    parts: list[pa.Array | str] = [
+        ',\n{"type":"Feature","id":"',
+        pa.array(nucleus_uuids(fingerprint, ids).astype("U36")),
+        '","geometry":',
+        geometry,
+        f',"properties":{{"objectType":"detection","classification":{classification},"measurements":{{',
+    ]
+    for column, (name, decimals) in MEASUREMENTS.items():
+        lead = ("" if column == "id" else ",") + json.dumps(name, ensure_ascii=False) + ":"
+        parts.append(_measurement(table[column].combine_chunks(), lead, decimals))
+    return pc.binary_join_element_wise(*parts, "}}}", "")
+
+
+def _measurement(column: pa.Array, lead: str, decimals: int) -> pa.Array:
+    """Return ``lead`` and the number of each row, nothing where it is missing."""
+    if decimals:
+        column = pc.round(column.cast(pa.float64()), decimals)
+        column = pc.if_else(pc.is_finite(column), column, None)
+    return pc.fill_null(pc.binary_join_element_wise(lead, column.cast(pa.string()), ""), "")
+
+
+class GeoJSONWriter:
+    """Write nuclei to a GeoJSON file, or to several, as they come.
+
+    The files are written beside their place and take their names when the ``with`` block ends without an
+    exception; otherwise nothing is left. Rows without geometry are left out and counted.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file, ending in ``.geojson``, or ``.geojson.gz`` with `gzip`.
+    gzip : bool
+        Whether to compress.
+    split : int or None
+        At most so many nuclei go into one file. If one is enough it is `path`; otherwise the files are
+        ``name.part01.geojson``, ``name.part02.geojson`` and so on, each complete in itself.
+    fingerprint : str
+        What tells the slide from others; goes into the ids.
+
+    Attributes
+    ----------
+    written, dropped : int
+        Nuclei written, and left out for want of an area after rounding.
+    paths : list of Path
+        The files, once finished.
+    """
+
+    def __init__(
+        self, path: Path | str, gzip: bool = False, split: int | None = None, fingerprint: str = ""
+    ) -> None:
+        ending = ".geojson.gz" if gzip else ".geojson"
+        self.path = Path(path)
+        if not self.path.name.endswith(ending):
+            raise ValueError(f"{self.path}: QuPath reads this only under a name that ends in {ending}")
+        if split is not None and split < 1:
+            raise ValueError("split must be at least 1")
+        self.gzip = gzip
+        self.split = split
+        self.fingerprint = fingerprint
+        self.written = 0
+        self.dropped = 0
+        self.paths: list[Path] = []
+        self._ending = ending
+        self._in_part = 0
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._open_part()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._close_part()
+                self._name_parts()
+        finally:
+            if self._file is not None:
+                self._file.close()
+            for part in self.paths:
+                beside(part).unlink(missing_ok=True)
+
+    def write(self, table: pa.Table) -> None:
+        """Append the nuclei of a record table that has a column ``id``."""
+        whole = table.filter(pc.is_valid(table["geometry"]))
+        self.dropped += table.num_rows - whole.num_rows
+        begin = 0
+        while begin < whole.num_rows:
+            room = ROWS_AT_ONCE if self.split is None else min(ROWS_AT_ONCE, self.split - self._in_part)
+            if room == 0:
+                self._close_part()
+                self._open_part()
+                continue
+            rows = whole.slice(begin, room)
+            self._append(features(rows, self.fingerprint))
+            self._in_part += rows.num_rows
+            self.written += rows.num_rows
+            begin += rows.num_rows
+
+    def _append(self, lines: pa.Array) -> None:
+        assert self._file is not None
+        text = memoryview(lines.buffers()[2])[: pc.sum(pc.binary_length(lines)).as_py()]
+        self._file.write(text if self._in_part else text[2:])  # no comma before the first
+
+    def _part(self, number: int) -> Path:
+        name = self.path.name.removesuffix(self._ending)
+        return self.path.with_name(f"{name}.part{number:02d}{self._ending}")
+
+    def _open_part(self) -> None:
+        part = self._part(len(self.paths) + 1) if self.split is not None else self.path
+        self.paths.append(part)
+        target = beside(part)
+        if self.gzip:  # no name and no time inside: the same nuclei are the same bytes
+            self._raw = target.open("wb")
+            self._file = cast(
+                "IO[bytes]",
+                gzip_module.GzipFile("", "wb", compresslevel=4, fileobj=self._raw, mtime=0),
+            )
+        else:
+            self._file = target.open("wb")
+        self._file.write(HEAD)
+        self._in_part = 0
+
+    def _close_part(self) -> None:
+        assert self._file is not None
+        self._file.write(TAIL)
+        self._file.close()
+        if self.gzip:
+            self._raw.close()
+        self._file = None
+
+    def _name_parts(self) -> None:
+        if len(self.paths) == 1 and self.split is not None:
+            beside(self.paths[0]).replace(beside(self.path))
+            self.paths = [self.path]
+        for part in self.paths:
+            settle(part)

@@ -1,0 +1,100 @@
+"""Sums over the pixels of every object, in one pass, and what follows from them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from wsiseg.objects.outlines import Rings
+
+SUMS = ("area", "row", "col", "row2", "col2", "row_col", "confidence", "haematoxylin")
+
+
+@njit(cache=True, nogil=True)
+def _sums(labels, wanted, markers, confidence, half, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+    sums = np.zeros((wanted.size, 8), np.int64)
+    rows, cols = labels.shape
+    half_row0, half_col0 = row0 // 2, col0 // 2
+    with_half = half.size > 0
+    for r in range(rows):
+        for c in range(cols):
+            k = labels[r, c]
+            if k == 0 or not wanted[k - 1]:
+                continue
+            k -= 1
+            y = row0 + r - markers[k, 0]
+            x = col0 + c - markers[k, 1]
+            sums[k, 0] += 1
+            sums[k, 1] += y
+            sums[k, 2] += x
+            sums[k, 3] += y * y
+            sums[k, 4] += x * x
+            sums[k, 5] += y * x
+            sums[k, 6] += confidence[r, c]
+            if with_half:
+                sums[k, 7] += half[(row0 + r) // 2 - half_row0, (col0 + c) // 2 - half_col0]
+    return sums
+
+
+def pixel_sums(
+    labels: NDArray[np.int32],
+    wanted: NDArray[np.bool_],
+    markers: NDArray[np.int64],
+    confidence: NDArray[np.uint8],
+    half: NDArray[np.uint8],
+    origin: tuple[int, int],
+) -> NDArray[np.int64]:
+    """Return the sums named in `SUMS` over the pixels of the wanted objects, coordinates from the marker.
+
+    They are whole numbers, so they do not depend on the window.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (rows, cols)
+        Objects 1..n.
+    wanted : ndarray of bool, shape (n,)
+        Which of them are summed.
+    markers : ndarray of int64, shape (n, 2)
+        Row and column of each object's marker in the frame.
+    confidence : ndarray of uint8, shape (rows, cols)
+        Confidence.
+    half : ndarray of uint8
+        Haematoxylin at half the resolution; its pixel (0, 0) holds the window's first; may be empty.
+    origin : tuple of int
+        Row and column of the window in the frame.
+
+    Returns
+    -------
+    ndarray of int64, shape (wanted.sum(), 8)
+        The sums.
+    """
+    return _sums(labels, wanted, markers, confidence, half, *origin)[wanted]  # type: ignore[no-any-return]
+
+
+def axes_px(sums: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return major and minor axis of the ellipse with the object's second moments, in pixels.
+
+    A pixel is a square, not a point: it adds 1/12 to both variances, so a single pixel has axes of 2/sqrt(3).
+    """
+    area, row, col, row2, col2, row_col = (sums[:, i].astype(np.float64) for i in range(6))
+    yy = row2 / area - (row / area) ** 2 + 1 / 12
+    xx = col2 / area - (col / area) ** 2 + 1 / 12
+    xy = row_col / area - (row / area) * (col / area)
+    middle, spread = (yy + xx) / 2, np.sqrt(((yy - xx) / 2) ** 2 + xy**2)
+    return 4 * np.sqrt(middle + spread), 4 * np.sqrt(np.maximum(middle - spread, 0))
+
+
+@njit(cache=True, nogil=True)
+def _lengths(points, starts, owners, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    lengths = np.zeros(count)
+    for i in range(owners.size):
+        for j in range(starts[i], starts[i + 1] - 1):
+            dx, dy = points[j + 1, 0] - points[j, 0], points[j + 1, 1] - points[j, 1]
+            lengths[owners[i]] += np.sqrt(dx * dx + dy * dy)
+    return lengths
+
+
+def lengths_px(rings: Rings, count: int) -> NDArray[np.float64]:
+    """Return the length of all rings of each of `count` objects."""
+    return _lengths(*rings, count)  # type: ignore[no-any-return]

@@ -1,0 +1,82 @@
+"""Parquet, one row a nucleus, streamed in row groups; units are in the fields' metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsiseg.objects.beside import beside, settle
+from wsiseg.objects.records import RECORDS
+
+ROWS_A_GROUP = 65_536
+
+GEO = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon", "MultiPolygon"], "crs": None}},
+}
+"""GeoParquet's note on the geometry column: plane coordinates, in level-0 pixels."""
+
+LEFT_OUT = ("marker_row", "marker_col", "exact_area_px")
+
+
+def file_schema() -> pa.Schema:
+    """Return the schema of the file: the number of the nucleus, then its records."""
+    fields = [pa.field("id", pa.uint32(), metadata={"unit": "number in labels/nuclei"})]
+    fields += [field for field in RECORDS if field.name not in LEFT_OUT]
+    return pa.schema(fields, metadata={"geo": json.dumps(GEO)})
+
+
+class ParquetWriter:
+    """Write nuclei to a Parquet file as they come.
+
+    The file is written beside its place and takes its name when the ``with`` block ends without an exception;
+    otherwise nothing is left.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._schema = file_schema()
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        self._writer = pq.ParquetWriter(beside(self.path), self._schema, compression="zstd")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._writer is not None
+        try:
+            if kind is None:
+                self._flush()
+            self._writer.close()
+            if kind is None:
+                settle(self.path)
+        finally:
+            beside(self.path).unlink(missing_ok=True)
+
+    def write(self, table: pa.Table) -> None:
+        """Append the nuclei of a record table that has a column ``id``."""
+        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        self._rows += table.num_rows
+        if self._rows >= ROWS_A_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._writer is not None
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROWS_A_GROUP)
+        self._waiting, self._rows = [], 0

@@ -1,0 +1,139 @@
+"""One row a nucleus: place, size, shape, stain and outline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from wsiseg.config import ObjectsConfig
+from wsiseg.objects.measures import axes_px, lengths_px, pixel_sums
+from wsiseg.objects.outlines import trace
+from wsiseg.objects.polygons import to_l0, valid_polygons
+from wsiseg.objects.segment import Read, Segmented
+from wsiseg.objects.simplify import simplified
+from wsiseg.slides.tiles import Box
+
+UNITS = {
+    "marker_row": "px of the frame",
+    "marker_col": "px of the frame",
+    "centroid_x_um": "um",
+    "centroid_y_um": "um",
+    "centroid_x_l0": "level-0 px",
+    "centroid_y_l0": "level-0 px",
+    "area_um2": "um^2",
+    "perimeter_um": "um",
+    "circularity": "1",
+    "major_axis_um": "um",
+    "minor_axis_um": "um",
+    "eccentricity": "1",
+    "solidity": "1",
+    "mean_confidence": "1",
+    "haematoxylin_mean": "1",
+    "exact_area_px": "px^2 of the frame",
+    "geometry": "level-0 px, WKB",
+}
+"""Columns of the record table, with their units, in order."""
+
+TYPES = {
+    "marker_row": pa.int32(),
+    "marker_col": pa.int32(),
+    "exact_area_px": pa.int32(),
+    "geometry": pa.binary(),
+    "centroid_x_um": pa.float64(),
+    "centroid_y_um": pa.float64(),
+    "centroid_x_l0": pa.float64(),
+    "centroid_y_l0": pa.float64(),
+}
+
+RECORDS = pa.schema(
+    [pa.field(name, TYPES.get(name, pa.float32()), metadata={"unit": unit}) for name, unit in UNITS.items()]
+)
+"""Schema of the record table; units are in the fields' metadata."""
+
+
+def half_box(box: Box) -> Box:
+    """Return the box, in pixels of twice the size, that holds every pixel of `box`."""
+    return Box(box.x0 // 2, box.y0 // 2, (box.x1 + 1) // 2, (box.y1 + 1) // 2)
+
+
+def describe(
+    segmented: Segmented, haematoxylin: Read | None, mpp: float, scale_l0: float, config: ObjectsConfig
+) -> pa.Table:
+    """Return one row for each nucleus that the core owns, in the order of `Segmented.markers`.
+
+    Parameters
+    ----------
+    segmented : Segmented
+        The nuclei of one core.
+    haematoxylin : callable or None
+        Serves the haematoxylin density (uint8) of a box in pixels of twice the frame's (see `half_box`);
+        without it the column is null.
+    mpp : float
+        Resolution of the frame in micrometres per pixel.
+    scale_l0 : float
+        Level-0 pixels in one pixel of the frame.
+    config : ObjectsConfig
+        How outlines are simplified.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns as `RECORDS`. ``geometry`` is the simplified, valid polygon in level-0 pixels on the grid of
+        two decimals, null in the rare case that nothing of it has an area after rounding. The perimeter is the
+        length of the simplified outline (before rounding), circularity 4 pi area / perimeter^2, at most 1.
+    """
+    window, owned = segmented.window, segmented.owned
+    if not owned.any():
+        return RECORDS.empty_table()
+    empty = np.empty((0, 0), np.uint8)
+    half = empty if haematoxylin is None else haematoxylin(half_box(window))
+    sums = pixel_sums(
+        segmented.window_labels,
+        owned,
+        segmented.markers,
+        segmented.confidence,
+        half,
+        (window.y0, window.x0),
+    )
+    area_px = sums[:, 0]
+    exact = trace(segmented.window_labels, owned)
+    smooth = simplified(exact, area_px, max(config.simplify_um, 0.125) / mpp)
+    perimeter_um = lengths_px(smooth, len(area_px)) * mpp
+    exact_l0 = to_l0(exact, (window.x0, window.y0), segmented.frame, scale_l0)
+    smooth_l0 = to_l0(smooth, (window.x0, window.y0), segmented.frame, scale_l0)
+    shapes = valid_polygons(smooth_l0 if config.simplify_um > 0 else exact_l0, exact_l0)
+
+    markers = segmented.markers[owned]
+    centroid_y = markers[:, 0] + sums[:, 1] / area_px + 0.5
+    centroid_x = markers[:, 1] + sums[:, 2] / area_px + 0.5
+    major, minor = axes_px(sums)
+    area_um2 = area_px * mpp**2
+    columns: dict[str, NDArray[np.generic] | pa.Array] = {
+        "marker_row": markers[:, 0],
+        "marker_col": markers[:, 1],
+        "centroid_x_um": centroid_x * mpp,
+        "centroid_y_um": centroid_y * mpp,
+        "centroid_x_l0": centroid_x * scale_l0,
+        "centroid_y_l0": centroid_y * scale_l0,
+        "area_um2": area_um2,
+        "perimeter_um": perimeter_um,
+        "circularity": np.minimum(1, 4 * np.pi * area_um2 / perimeter_um**2),
+        "major_axis_um": major * mpp,
+        "minor_axis_um": minor * mpp,
+        "eccentricity": np.sqrt(1 - (minor / major) ** 2),
+        "solidity": _solidity(shapes),
+        "mean_confidence": sums[:, 6] / (255 * area_px),
+        "haematoxylin_mean": pa.nulls(len(area_px)) if haematoxylin is None else sums[:, 7] / (255 * area_px),
+        "exact_area_px": area_px,
+        "geometry": pa.array(shapely.to_wkb(shapes), pa.binary()),
+    }
+    arrays = [pa.array(columns[field.name]).cast(field.type) for field in RECORDS]
+    return pa.Table.from_arrays(arrays, schema=RECORDS)
+
+
+def _solidity(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Return the share of its convex hull that each shape fills."""
+    hull = shapely.area(shapely.convex_hull(shapes))
+    return np.divide(shapely.area(shapes), hull, out=np.ones_like(hull), where=hull > 0)

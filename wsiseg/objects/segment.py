@@ -1,0 +1,180 @@
+"""The nuclei of one tile, exactly as on the whole frame, read with no more margin than they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from wsiseg.config import ObjectsConfig
+from wsiseg.objects.depth import SMOOTH_PX, Sides, depth_map
+from wsiseg.objects.growth import UNKNOWN, grow
+from wsiseg.objects.mask import clean_mask
+from wsiseg.objects.peaks import find_peaks
+from wsiseg.objects.scales import Scales, max_reach_px
+from wsiseg.slides.tiles import Box
+
+__all__ = ["Segmented", "max_reach_px", "segment"]
+
+Read = Callable[[Box], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """The nuclei that touch one core, numbered 1..n in raster order of their markers.
+
+    Parameters
+    ----------
+    core, window, frame : Box
+        The core, the part of the frame around it that the whole objects lie in, and the frame.
+    markers : ndarray of int64, shape (n, 2)
+        Row and column, in the frame, of the marker of each object.
+    owned : ndarray of bool, shape (n,)
+        Whether the marker lies in the core.
+    window_labels : ndarray of int32, shape (window.height, window.width)
+        0 in the background, k in the k-th object, each whole.
+    confidence : ndarray of uint8, shape (window.height, window.width)
+        The confidence that was read there.
+    """
+
+    core: Box
+    window: Box
+    frame: Box
+    markers: NDArray[np.int64]
+    owned: NDArray[np.bool_]
+    window_labels: NDArray[np.int32]
+    confidence: NDArray[np.uint8]
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The objects inside the core, int32 of shape (core.height, core.width)."""
+        return self.window_labels[self.core.slices_in(self.window)]
+
+
+def segment(
+    read: Read, core: Box, frame: Box, mpp: float, config: ObjectsConfig, threshold: float
+) -> Segmented:
+    """Find the nuclei that touch a core, each whole, exactly as on the whole frame.
+
+    The core is read with a modest margin. Every step knows which of its results could change if there were
+    more margin (`clean_mask` by a fixed reach, the others by following the doubt, see `grow`); where that
+    reaches an object that touches the core, the margin is doubled, up to `max_reach_px`, from where nothing
+    can reach the core by construction: every step looks at most so far.
+
+    Parameters
+    ----------
+    read : callable
+        Serves the confidence (uint8, shape (height, width)) of any box inside the frame.
+    core, frame : Box
+        The core, and the frame it lies in, in frame pixels.
+    mpp : float
+        Resolution of the frame in micrometres per pixel.
+    config : ObjectsConfig
+        How nuclei are found.
+    threshold : float
+        Confidence in (0, 1) from which a pixel is nucleus (`config.threshold` is not looked at).
+
+    Returns
+    -------
+    Segmented
+        The nuclei.
+    """
+    scales = Scales.of(mpp, config)
+    reach = max_reach_px(mpp, config)
+    margin = min(reach, round(12 / mpp))
+    while True:
+        window = core.grown(scales.mask_reach_px + SMOOTH_PX + margin).clipped(frame)
+        found = _segment_window(read(window), window, core, frame, scales, threshold, margin >= reach)
+        if found is not None:
+            return found
+        margin = min(reach, 2 * margin)
+
+
+def _segment_window(
+    confidence: NDArray[np.uint8],
+    window: Box,
+    core: Box,
+    frame: Box,
+    scales: Scales,
+    threshold: float,
+    exact: bool,
+) -> Segmented | None:
+    """Find the nuclei in one window; None where the margin is too small to be sure."""
+    cut = Sides(window.y0 > frame.y0, window.x0 > frame.x0, window.y1 < frame.y1, window.x1 < frame.x1)
+    mask = clean_mask(confidence, threshold, scales)
+    mask, window_mask = _trimmed(mask, window, cut, scales.mask_reach_px)
+    depth, doubt = depth_map(mask, scales.deepest_px, cut)
+    known = _trim_box(window_mask, cut, SMOOTH_PX)
+    inner = known.slices_in(window_mask)
+    mask, depth, doubt = (np.ascontiguousarray(array[inner]) for array in (mask, depth, doubt))
+
+    places, sure = find_peaks(mask, depth, doubt, cut, (known.y0, known.x0), scales)
+    grown = grow(mask, depth, doubt, cut, places, sure, scales, exact)
+    core_rows, core_cols = core.slices_in(known)
+    area, in_core, touched = _survey(
+        grown, len(places) + 2, core_rows.start, core_rows.stop, core_cols.start, core_cols.stop
+    )
+    if in_core[UNKNOWN] or (in_core & touched).any():
+        return None
+
+    keep = np.flatnonzero(in_core & (area >= scales.min_area_px))
+    keep = keep[keep > UNKNOWN]
+    markers = places[keep - 2] + np.array([known.y0, known.x0])
+    order = np.lexsort((markers[:, 1], markers[:, 0]))
+    keep, markers = keep[order], markers[order]
+    number = np.zeros(len(places) + 2, np.int32)
+    number[keep] = np.arange(1, len(keep) + 1)
+    owned = (
+        (markers[:, 0] >= core.y0)
+        & (markers[:, 0] < core.y1)
+        & (markers[:, 1] >= core.x0)
+        & (markers[:, 1] < core.x1)
+    )
+    return Segmented(core, known, frame, markers, owned, number[grown], confidence[known.slices_in(window)])
+
+
+def _trim_box(box: Box, cut: Sides, margin: int) -> Box:
+    """Return the box without `margin` pixels at each cut side."""
+    return Box(
+        box.x0 + margin * cut.left,
+        box.y0 + margin * cut.top,
+        box.x1 - margin * cut.right,
+        box.y1 - margin * cut.bottom,
+    )
+
+
+def _trimmed(mask: NDArray[np.uint8], box: Box, cut: Sides, margin: int) -> tuple[NDArray[np.uint8], Box]:
+    inner = _trim_box(box, cut, margin)
+    return np.ascontiguousarray(mask[inner.slices_in(box)]), inner
+
+
+@njit(cache=True, nogil=True)
+def _survey(grown, count, row0, row1, col0, col1):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Area of each label, whether it has a pixel in the core, and whether it touches the unknown."""
+    area = np.zeros(count, np.int64)
+    in_core = np.zeros(count, np.bool_)
+    touched = np.zeros(count, np.bool_)
+    rows, cols = grown.shape
+    for r in range(rows):
+        for c in range(cols):
+            k = grown[r, c]
+            if k == 0:
+                continue
+            area[k] += 1
+            if row0 <= r < row1 and col0 <= c < col1:
+                in_core[k] = True
+            if k == 1:
+                if r > 0:
+                    touched[grown[r - 1, c]] = True
+                if c > 0:
+                    touched[grown[r, c - 1]] = True
+            else:
+                if r > 0 and grown[r - 1, c] == 1:
+                    touched[k] = True
+                if c > 0 and grown[r, c - 1] == 1:
+                    touched[k] = True
+    touched[0] = False
+    return area, in_core, touched
