@@ -1,0 +1,290 @@
+"""The PNG that `predict` leaves for each slide: its tissue, its nuclei, how many, and how large it is."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsiseg.errors import StoreError
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+Rgb = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float64]
+
+MAX_SIDE_PX = 2000
+# Small images are enlarged by a whole factor, so that outlines show.
+MAX_FACTOR = 4
+NUCLEUS_UM = 8.0
+# Below this size in the picture outlines run together, and density says more.
+OUTLINE_FROM_PX = 7.0
+BIN_PX = 4
+SMOOTHING_PX = 8.0
+NUCLEI_COLOUR = (0, 220, 90)
+TISSUE_COLOUR = (20, 60, 160)
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+# cv2 draws at fractions of a pixel given as fixed point numbers of so many bits.
+_FRACTION_BITS = 4
+
+
+@dataclass
+class _Picture:
+    """The picture in the making; `px_l0` level-0 pixels are one pixel of it."""
+
+    rgb: Rgb
+    px_l0: float
+    mpp: float
+    counts: npt.NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows, cols = (-(-side // BIN_PX) for side in self.rgb.shape[:2])
+        self.counts = np.zeros((rows, cols), np.float32)
+
+    @property
+    def shows_outlines(self) -> bool:
+        return NUCLEUS_UM / self.mpp >= OUTLINE_FROM_PX
+
+
+def write_preview(
+    path: str | os.PathLike[str],
+    thumbnail: Rgb,
+    *,
+    scale_l0: float,
+    mpp_l0: float,
+    tissue_outlines_l0: Sequence[Points],
+    batches_of_polygons: Iterable[Any],
+    title: str,
+    count: int,
+    area_mm2: float | None = None,
+) -> None:
+    """Write a picture of a slide with its tissue and its nuclei.
+
+    Where a nucleus is a few pixels wide in the picture each is outlined, else their density is laid over the
+    slide. Batches are drawn as they come: memory depends on the picture alone.
+
+    Parameters
+    ----------
+    path : path-like
+        PNG to write; it is whole or absent.
+    thumbnail : uint8 (H, W, 3)
+        The slide; a picture above 2000 px is made smaller, a small one larger.
+    scale_l0 : float
+        Level-0 pixels per pixel of the thumbnail.
+    mpp_l0 : float
+        Micrometres per level-0 pixel.
+    tissue_outlines_l0 : sequence of float (n, 2)
+        Rings of the tissue, holes included, (x, y) in level-0 pixels; none means that no tissue was found.
+    batches_of_polygons : iterable of arrays
+        Batches of shapely polygons or of their WKB bytes, in level-0 pixels.
+    title : str
+        Name of the slide.
+    count : int
+        Number of nuclei.
+    area_mm2 : float, optional
+        Area of the tissue; left out, it is measured in the picture.
+
+    Raises
+    ------
+    StoreError
+        If the picture cannot be written.
+    """
+    picture = _prepared(thumbnail, scale_l0, mpp_l0)
+    for batch in batches_of_polygons:
+        _add_nuclei(picture, batch)
+    highest = 0.0 if picture.shows_outlines else _overlay_density(picture)
+    covered = _draw_tissue(picture, tissue_outlines_l0)
+    if area_mm2 is None:
+        area_mm2 = covered * picture.mpp**2 / 1e6
+    _save(_with_legend(picture, title, count, area_mm2, highest), Path(path))
+
+
+def _prepared(thumbnail: Rgb, scale_l0: float, mpp_l0: float) -> _Picture:
+    """Return the picture at a size that suits a screen."""
+    import cv2
+
+    height, width = thumbnail.shape[:2]
+    longer = max(height, width)
+    if longer > MAX_SIDE_PX:
+        size = tuple(max(1, round(side * MAX_SIDE_PX / longer)) for side in (width, height))
+        rgb, factor = cv2.resize(thumbnail, size, interpolation=cv2.INTER_AREA), MAX_SIDE_PX / longer
+    else:
+        factor = min(MAX_FACTOR, MAX_SIDE_PX // longer)
+        rgb = cv2.resize(thumbnail, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)
+    px_l0 = scale_l0 / factor
+    return _Picture(np.ascontiguousarray(rgb), px_l0, mpp_l0 * px_l0)
+
+
+def _add_nuclei(picture: _Picture, batch: Any) -> None:
+    """Draw the outlines of a batch, or count its nuclei where they lie."""
+    import shapely
+
+    polygons = np.asarray(batch, dtype=object)
+    if len(polygons) and isinstance(polygons[0], bytes):
+        polygons = shapely.from_wkb(polygons)
+    if picture.shows_outlines:
+        rings = shapely.get_rings(polygons)
+        coordinates, which = shapely.get_coordinates(rings, return_index=True)
+        parts = np.split(coordinates, np.flatnonzero(np.diff(which)) + 1) if len(coordinates) else []
+        thickness = 2 if NUCLEUS_UM / picture.mpp >= 40 else 1
+        _draw_rings(picture, parts, NUCLEI_COLOUR, thickness)
+        return
+    places = shapely.get_coordinates(shapely.centroid(polygons)) / (picture.px_l0 * BIN_PX)
+    rows, cols = picture.counts.shape
+    row = np.clip(places[:, 1].astype(np.int64), 0, rows - 1)
+    col = np.clip(places[:, 0].astype(np.int64), 0, cols - 1)
+    np.add.at(picture.counts, (row, col), 1)
+
+
+def _draw_rings(
+    picture: _Picture, rings_l0: Sequence[Points], colour: tuple[int, int, int], thickness: int
+) -> None:
+    import cv2
+
+    fixed = [_fixed_point(ring, picture.px_l0) for ring in rings_l0]
+    cv2.polylines(picture.rgb, fixed, True, colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
+
+
+def _fixed_point(ring_l0: Points, px_l0: float) -> npt.NDArray[np.int32]:
+    """Return a ring as cv2 takes it: pixel centres at whole numbers, in fixed point."""
+    return np.rint((np.asarray(ring_l0) / px_l0 - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
+
+
+def _draw_tissue(picture: _Picture, outlines_l0: Sequence[Points]) -> int:
+    """Draw the outlines of the tissue and return how many pixels they hold (even-odd: holes are left out)."""
+    import cv2
+
+    inside = np.zeros(picture.rgb.shape[:2], np.uint8)
+    rings = [_fixed_point(ring, picture.px_l0) for ring in outlines_l0]
+    if rings:
+        cv2.fillPoly(inside, rings, 1, cv2.LINE_8, _FRACTION_BITS)
+    _draw_rings(picture, outlines_l0, TISSUE_COLOUR, 1)
+    return int(inside.sum())
+
+
+def _overlay_density(picture: _Picture) -> float:
+    """Blend the density of nuclei over the slide; return the highest shown, in nuclei per mm2."""
+    import cv2
+
+    height, width = picture.rgb.shape[:2]
+    sigma = SMOOTHING_PX / BIN_PX
+    smooth = cv2.GaussianBlur(picture.counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    density = smooth / (BIN_PX * picture.mpp / 1000) ** 2
+    occupied = density[density > 0]
+    if len(occupied) == 0:
+        return 0.0
+    highest = float(np.percentile(occupied, 99.5))
+    share = np.clip(density / highest, 0, 1)
+    full = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+    alpha = (0.8 * np.clip(full * 6, 0, 1) * (0.5 + 0.5 * full))[..., None]
+    blended = picture.rgb + (_colours(full).astype(np.float32) - picture.rgb) * alpha
+    picture.rgb = np.rint(blended).astype(np.uint8)
+    return highest
+
+
+def _colours(share: npt.NDArray[np.float32]) -> Rgb:
+    """Return the colours (H, W, 3) of shares in [0, 1]."""
+    import cv2
+
+    bgr = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    colours: Rgb = np.ascontiguousarray(bgr[..., ::-1])
+    return colours
+
+
+def _with_legend(picture: _Picture, title: str, count: int, area_mm2: float, highest: float) -> Rgb:
+    """Return the picture with a scale bar in it and a line of text below."""
+    from PIL import Image, ImageDraw
+
+    height, width = picture.rgb.shape[:2]
+    canvas_width = max(width, 480)
+    font = _font(max(12, min(28, canvas_width // 65)))
+    line = round(font.size * 1.5)
+    canvas = Image.new("RGB", (canvas_width, height + 2 * line + line // 2), PAPER)
+    canvas.paste(Image.fromarray(picture.rgb), (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    left, top = line // 2, height + line // 4
+    bar_px, bar_text = scale_bar(picture.mpp, canvas_width)
+    right = canvas_width - line // 2
+    draw.line([(right - bar_px, top + 6), (right, top + 6)], fill=INK, width=max(3, line // 8))
+    draw.text((right - bar_px / 2, top + line // 2), bar_text, fill=INK, font=font, anchor="ma")
+    free = right - bar_px - 2 * line - left
+    draw.text((left, top), _fitting(title, font, free), fill=INK, font=font)
+    text = _summary(count, area_mm2)
+    draw.text((left, top + line), text, fill=INK, font=font)
+    if highest > 0:
+        start = left + font.getlength(text) + 2 * line
+        _draw_key(canvas, (round(start), top + line), font, highest, round(free + left))
+    return np.asarray(canvas)
+
+
+def _summary(count: int, area_mm2: float) -> str:
+    nuclei = f"{count:,} nucle{'us' if count == 1 else 'i'}"
+    if area_mm2 <= 0:
+        return f"{nuclei}; no tissue found"
+    return f"{nuclei} in {area_mm2:.3g} mm² of tissue: {count / area_mm2:,.0f} per mm²"
+
+
+def _draw_key(canvas: Any, at: tuple[int, int], font: Any, highest: float, end: int) -> None:
+    """Draw what the colours of the density mean, if there is room before `end`."""
+    from PIL import Image, ImageDraw
+
+    text = f"0 to {_round(highest):,.0f} per mm²"
+    length, height = 6 * round(font.size), round(font.size * 0.9)
+    if at[0] + length + font.getlength(text) + font.size > end:
+        return
+    ramp = np.repeat(np.linspace(0, 1, length, dtype=np.float32)[None], height, axis=0)
+    canvas.paste(Image.fromarray(_colours(ramp)), (at[0], at[1] + 2))
+    ImageDraw.Draw(canvas).text((at[0] + length + font.size / 2, at[1]), text, fill=INK, font=font)
+
+
+def scale_bar(mpp: float, width_px: int) -> tuple[int, str]:
+    """Return pixels and text of a bar of 1, 2 or 5 times a power of ten um, at most a fifth of the width."""
+    most_um = width_px * mpp / 5
+    power = 10.0 ** math.floor(math.log10(most_um))
+    um = max(step * power for step in (1, 2, 5) if step * power <= most_um * (1 + 1e-9))
+    return max(1, round(um / mpp)), f"{um:g} µm" if um < 1000 else f"{um / 1000:g} mm"
+
+
+def _round(value: float) -> float:
+    """Round to two digits."""
+    return float(f"{value:.2g}")
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """Shorten a text in its middle until it is at most so wide."""
+    text = " ".join(text.split()) or "-"
+    if font.getlength(text) <= width:
+        return text
+    for keep in range(len(text), 1, -1):
+        short = text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
+        if font.getlength(short) <= width:
+            return short
+    return "…"
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    import matplotlib
+    from PIL import ImageFont
+
+    # Pillow's own font has neither µ nor ²; matplotlib brings one that has.
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+
+
+def _save(rgb: Rgb, path: Path) -> None:
+    from PIL import Image
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        Image.fromarray(rgb).save(beside, format="PNG")
+        os.replace(beside, path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
