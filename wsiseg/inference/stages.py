@@ -208,7 +208,7 @@ def compute_tile(job: ObjectsJob, row: int, col: int) -> StageResult:
     found = _within_tissue(found, job)
     clock.lap("objects")
     table = describe(
-        found, confidence, lambda box: _window(pixels, "haematoxylin", box), frame.mpp, frame.scale_l0, job.config
+        found, lambda box: _window(pixels, "haematoxylin", box), frame.mpp, frame.scale_l0, job.config
     )
     clock.lap("describe")
     store.array("work/labels")[core.y0 : core.y1, core.x0 : core.x1] = found.labels.astype(np.uint32)

@@ -118,13 +118,13 @@ class GeoJSONWriter:
     ----------
     path : Path or str
         The file, ending in ``.geojson``, or ``.geojson.gz`` with `gzip`.
+    fingerprint : str
+        What tells the slide from others; goes into the ids.
     gzip : bool
         Whether to compress.
     split : int or None
         At most so many nuclei go into one file. If one is enough it is `path`; otherwise the files are
         ``name.part01.geojson``, ``name.part02.geojson`` and so on, each complete in itself.
-    fingerprint : str
-        What tells the slide from others; goes into the ids.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class GeoJSONWriter:
     """
 
     def __init__(
-        self, path: Path | str, gzip: bool = False, split: int | None = None, fingerprint: str = ""
+        self, path: Path | str, fingerprint: str = "", gzip: bool = False, split: int | None = None
     ) -> None:
         ending = ".geojson.gz" if gzip else ".geojson"
         self.path = Path(path)

@@ -1,4 +1,4 @@
-"""Every size of the split, in pixels of one resolution, and how far the result of a pixel can depend on others."""
+"""Every size of the split, in pixels of one resolution, and how far results can depend on their surroundings."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace, replace
 
 import numpy as np
 from numba import njit
@@ -18,6 +18,9 @@ from wsiseg.objects.scales import Scales, max_reach_px
 from wsiseg.slides.tiles import Box
 
 __all__ = ["Segmented", "max_reach_px", "segment"]
+
+FIRST_MARGIN_UM = 12.0
+"""The margin tried first, beyond what the mask and the depth always need."""
 
 Read = Callable[[Box], NDArray[np.uint8]]
 
@@ -53,6 +56,29 @@ class Segmented:
         """The objects inside the core, int32 of shape (core.height, core.width)."""
         return self.window_labels[self.core.slices_in(self.window)]
 
+    def kept(self, keep: NDArray[np.bool_]) -> Segmented:
+        """Return only the objects marked in `keep` (bool, shape (n,)), numbered anew in the same order."""
+        number = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
+        return replace(
+            self,
+            markers=self.markers[keep],
+            owned=self.owned[keep],
+            window_labels=number[self.window_labels],
+        )
+
+    def kept(self, keep: NDArray[np.bool_]) -> Segmented:
+        """Return only the objects of which `keep`, bool of shape (n,), is true, numbered anew."""
+        if keep.all():
+            return self
+        number = np.zeros(len(keep) + 1, np.int32)
+        number[1:][keep] = np.arange(1, int(keep.sum()) + 1)
+        return replace(
+            self,
+            markers=self.markers[keep],
+            owned=self.owned[keep],
+            window_labels=number[self.window_labels],
+        )
+
 
 def segment(
     read: Read, core: Box, frame: Box, mpp: float, config: ObjectsConfig, threshold: float
@@ -84,13 +110,14 @@ def segment(
     """
     scales = Scales.of(mpp, config)
     reach = max_reach_px(mpp, config)
-    margin = min(reach, round(12 / mpp))
+    margin = round(FIRST_MARGIN_UM / mpp)
     while True:
-        window = core.grown(scales.mask_reach_px + SMOOTH_PX + margin).clipped(frame)
-        found = _segment_window(read(window), window, core, frame, scales, threshold, margin >= reach)
+        halo = min(reach, scales.mask_reach_px + SMOOTH_PX + margin)
+        window = core.grown(halo).clipped(frame)
+        found = _segment_window(read(window), window, core, frame, scales, threshold, halo == reach)
         if found is not None:
             return found
-        margin = min(reach, 2 * margin)
+        margin *= 2
 
 
 def _segment_window(
