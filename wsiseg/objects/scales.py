@@ -1,4 +1,4 @@
-"""Every size of the split, in pixels of one resolution, and how far results can depend on their surroundings."""
+"""Every size of the split, in pixels of one resolution, and how far a result can depend on others."""
 
 from __future__ import annotations
 

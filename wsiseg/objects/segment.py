@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.objects.depth import SMOOTH_PX, Sides, depth_map
+from wsiseg.objects.depth import Sides, depth_map
 from wsiseg.objects.growth import UNKNOWN, grow
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.peaks import find_peaks
-from wsiseg.objects.scales import Scales, max_reach_px
+from wsiseg.objects.scales import SMOOTH_PX, Scales, max_reach_px
 from wsiseg.slides.tiles import Box
 
 __all__ = ["Segmented", "max_reach_px", "segment"]
@@ -55,16 +55,6 @@ class Segmented:
     def labels(self) -> NDArray[np.int32]:
         """The objects inside the core, int32 of shape (core.height, core.width)."""
         return self.window_labels[self.core.slices_in(self.window)]
-
-    def kept(self, keep: NDArray[np.bool_]) -> Segmented:
-        """Return only the objects marked in `keep` (bool, shape (n,)), numbered anew in the same order."""
-        number = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
-        return replace(
-            self,
-            markers=self.markers[keep],
-            owned=self.owned[keep],
-            window_labels=number[self.window_labels],
-        )
 
     def kept(self, keep: NDArray[np.bool_]) -> Segmented:
         """Return only the objects of which `keep`, bool of shape (n,), is true, numbered anew."""
