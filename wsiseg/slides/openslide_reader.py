@@ -1,4 +1,9 @@
-"""Slides through OpenSlide: SVS, NDPI, MRXS, SCN, BIF, VMS, DICOM, tiled TIFF."""
+"""Slides through OpenSlide: SVS, NDPI, MRXS, SCN, BIF, VMS, DICOM, tiled TIFF.
+
+OpenSlide is asked in level-0 pixels. On a level whose downsample is no whole number it blends neighbouring
+pixels, differently for every place asked for. Such levels are decoded from the TIFF itself where it is one;
+otherwise they are read in fixed cells, so that a pixel is the same whatever region is asked for.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,20 @@ from wsiseg.errors import SlideError
 from wsiseg.slides import files
 from wsiseg.slides.compose import over_white
 from wsiseg.slides.reader import MAX_SEGMENT_PX, Facts, Slide, credible_mpp, snapped_downsamples
-from wsiseg.slides.tiles import Box
+from wsiseg.slides.tiles import Box, Grid
+
+CELL_PX = 1024
+TIFF_VENDORS = ("aperio", "generic-tiff", "trestle")
 
 
 class OpenSlideSlide(Slide):
     """A slide that OpenSlide opens; threads share one handle, which OpenSlide allows."""
 
     reader = "openslide"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._blended: dict[int, Slide | None] = {}
 
     def _open(self) -> openslide.OpenSlide:
         if files.is_url(self.path):
@@ -44,7 +56,40 @@ class OpenSlideSlide(Slide):
         dims = handle.level_dimensions
         return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)
 
+    def _tiff(self, level: int) -> Slide | None:
+        """Return the same level through the TIFF reader, None where that is not the same."""
+        if level not in self._blended:
+            from wsiseg.slides.tiffslide_reader import TiffSlideSlide
+
+            other: Slide | None = None
+            if self.properties.get(openslide.PROPERTY_NAME_VENDOR) in TIFF_VENDORS:
+                other = TiffSlideSlide(self.path)
+                try:
+                    other = other if other.level_dimensions == self.level_dimensions else None
+                except SlideError:
+                    other = None
+            self._blended[level] = other
+        return self._blended[level]
+
     def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
+        downsample = self._current().level_downsamples[level]
+        if downsample == round(downsample):
+            return self._read_exact(box, level)
+        tiff = self._tiff(level)
+        if tiff is not None:
+            return tiff.read_region(box.x0, box.y0, level, box.width, box.height)
+        out = np.empty((box.height, box.width, 3), np.uint8)
+        for cell in Grid(*self.level_dimensions[level], CELL_PX).meeting(box):
+            part = cell.core.clipped(box)
+            out[part.slices_in(box)] = self._read_exact(cell.core, level)[part.slices_in(cell.core)]
+        return out
+
+    def close(self) -> None:
+        """Let go of the open file; a later read opens it again."""
+        super().close()
+        self._blended = {}
+
+    def _read_exact(self, box: Box, level: int) -> NDArray[np.uint8]:
         handle = self._current()
         try:
             return _region(handle, box, level)

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsiseg.slides.compose import over_white
+from wsiseg.slides.streams import declared_size
 from wsiseg.slides.tiles import Box
 
 CACHE_BYTES = 2**25
-MAX_SEGMENT_PX = 2**26
-RGB, YCBCR, JPEG_FAMILY = 2, 6, {6, 7, 33003, 33005, 34892, 33007, 50001, 50002}
+MAX_SEGMENT_PX = 2**24
+RGB, YCBCR = 2, 6
+JPEG, JPEG_2000 = {7, 33007}, {33004, 33005, 34712}
+PLAIN = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstd"}
+WEBP = {50001}
 
 
 class UnsupportedPageError(Exception):
@@ -85,7 +89,7 @@ class SegmentedPage:
             # a tile that the scanner never stored is glass
             shape = (self.segment_h, self.segment_w, page.samplesperpixel if self.planes == 1 else 1)
             return np.full(shape, 255, np.uint8)
-        if count > 16 * self.segment_w * self.segment_h + 65536:
+        if count > 8 * self.segment_w * self.segment_h + 65536:
             raise ValueError(f"tile {index} claims {count} bytes")
         file = page.parent.filehandle
         with self._file_lock:
@@ -93,6 +97,10 @@ class SegmentedPage:
             data = file.read(count)
         if len(data) < count:
             raise ValueError(f"the file ends inside tile {index}")
+        if page.compression in JPEG | JPEG_2000:
+            width, height = declared_size(data) or (0, 0)
+            if not (0 < width <= self.segment_w and 0 < height <= self.segment_h):
+                raise ValueError(f"tile {index} is no picture of {self.segment_w} x {self.segment_h} pixels")
         decoded, _, shape = page.decode(data, index, jpegtables=self._tables)
         if decoded is None or decoded.dtype != np.uint8:
             raise ValueError(f"tile {index} is not 8-bit")
@@ -127,7 +135,10 @@ def check_page(page: Any) -> None:
     colour = samples in (3, 4) and (page.photometric in (RGB, YCBCR))
     if not (grey or colour):
         raise UnsupportedPageError(f"it is {kind} with {samples} samples per pixel, not RGB")
-    if page.photometric == YCBCR and page.compression not in JPEG_FAMILY:
+    codec = page.compression
+    if codec not in JPEG | JPEG_2000 | WEBP | PLAIN.keys():
+        raise UnsupportedPageError(f"its compression ({getattr(codec, 'name', codec)}) is not supported")
+    if page.photometric == YCBCR and codec not in JPEG:
         raise UnsupportedPageError("it is YCbCr without JPEG compression")
     if samples == 4 and page.planarconfig == 1 and page.extrasamples and page.extrasamples[0] == 0:
         raise UnsupportedPageError("it has a fourth sample that is not alpha")
@@ -138,4 +149,6 @@ def check_page(page: Any) -> None:
     height = page.tilelength if tiled else min(page.rowsperstrip, page.imagelength)
     if width < 1 or height < 1 or width * height > MAX_SEGMENT_PX:
         what = "tiles" if tiled else "strips"
-        raise UnsupportedPageError(f"its {what} are {width} x {height} pixels, too large to decode; convert it to a tiled TIFF")
+        raise UnsupportedPageError(
+            f"its {what} are {width} x {height} pixels, too large to decode; convert it to a tiled TIFF"
+        )

@@ -20,7 +20,7 @@ SPECK_UM2 = 10_000.0
 SPECK_SHARE = 0.01
 HOLE_UM2 = 60_000.0
 PEN_UM2 = 2_000.0
-PEN_MARGIN_UM = 16.0
+PEN_MARGIN_UM = 24.0
 
 
 def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
@@ -80,12 +80,13 @@ def glass_density(rgb: NDArray[np.uint8], density: NDArray[np.float32]) -> NDArr
 def pen_ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return where the colour is that of ink (or of nothing scanned: black) and of no stain.
 
-    Haematoxylin, eosin and DAB absorb green at least as much as red, and red ink far less than they do.
+    Haematoxylin, eosin and DAB absorb more green than red; red ink absorbs blue as eosin does not, and no red
+    as DAB does not; black ink absorbs all alike.
     """
     red, green, blue = np.moveaxis(density, -1, 0)
-    blue_or_green = (red > 0.25) & (red > 1.15 * green)
-    reddish = (green > 0.35) & (blue > 0.8 * green) & (red < 0.4 * green)
-    black = (green > 0.6) & (blue > 0.85 * green) & (red > 0.85 * green)
+    blue_or_green = (red > 0.15) & (red > 1.15 * green)
+    reddish = (green > 0.45) & (blue > 0.74 * green) & (red < 0.3 * green)
+    black = (green > 0.6) & (blue > 0.85 * green) & (red > 0.8 * green)
     return blue_or_green | reddish | black
 
 
