@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsiseg.training.config import TrainingConfig as TrainingConfig
-    from wsiseg.training.fit import fit as fit
-    from wsiseg.training.fit import reselect as reselect
+    from wsiseg.training.run import fit as fit
+    from wsiseg.training.run import reselect as reselect
 
 __all__ = ["TrainingConfig", "fit", "reselect"]
 
@@ -20,5 +20,5 @@ def __getattr__(name: str) -> Any:
     if name in ("fit", "reselect"):
         from importlib import import_module
 
-        return getattr(import_module("wsiseg.training.fit"), name)
+        return getattr(import_module("wsiseg.training.run"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,236 @@
+"""What can be set about training, and the presets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from wsiseg.errors import UsageError
+
+SAMPLERS = ("entropy", "uniform", "probabilistic", "sentinel", "top")
+SIMILARITIES = ("mse", "ce", "cosine", "mi", "kl")
+INTER = ("log", "ratio")
+SCHEDULES = ("constant", "onecycle")
+
+
+@dataclass(frozen=True)
+class StainTarget:
+    """The weak target, made from the haematoxylin stain, that the default preset adds to the losses.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of the target's loss (cross-entropy + Dice) at the first epoch; 0 does without a target.
+    channels : tuple of float
+        Relative weights of the channels that have a target, from channel 0 on.
+    fade_epochs : int
+        Epochs over which the weight falls to nothing; 0 keeps it.
+    sigma_um : float
+        Smoothing of the haematoxylin density.
+    window_um : float
+        Sigma of the neighbourhood whose mean and spread set the local threshold.
+    spread : float
+        Local threshold = mean + spread x standard deviation of the neighbourhood.
+    floor : float
+        Share of the way from the crop's mean to Otsu's threshold that a nucleus must reach.
+    """
+
+    weight: float = 0.0
+    channels: tuple[float, ...] = (1.0,)
+    fade_epochs: int = 0
+    sigma_um: float = 0.5
+    window_um: float = 15.0
+    spread: float = 0.5
+    floor: float = 0.8
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained; saved whole in the model file and in run.json.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the preset it came from.
+    mpp : float
+        Micrometres per pixel at which the network is trained.
+    classes : int
+        K, the number of confidence maps.
+    sampler : str
+        How patches are drawn: entropy (the method), uniform, probabilistic, sentinel, top (ablation).
+    similarity : str
+        mse, ce (the method), cosine of the feature network, mi, kl (ablation).
+    inter : str
+        Form of eq. 8: "log" (authors' code) or "ratio" (paper).
+    anchors : int
+        Positives that stand for r in eq. 7 and 8, drawn with replacement (authors' code); 0: all (paper).
+    patch_px, stride_px, draws : int
+        Side of a patch, step of the grid of candidates, patches drawn per image and class.
+    crop_px, batch_size, epochs : int
+        Side of a training crop, crops a step, passes over the images.
+    epoch_crops : int
+        Crops an epoch, at least one a source: the sources take turns.
+    images_once : bool
+        Whether a set of plain images gives one crop each, however many or white they are (paper).
+    max_white : float
+        A crop is drawn again while more than this share of it has all channels > 0.7.
+    learning_rate, weight_decay : float
+        Of Adam.
+    schedule : str
+        Learning rate: "constant", or "onecycle": up to `learning_rate` over the first 15 % of the steps, then
+        down to nothing.
+    contrastive_weight : float
+        Weight of the contrastive losses.
+    target : StainTarget
+        Weak target of channel 0.
+    jitter : float
+        Stain augmentation: the haematoxylin, eosin and residual densities of a crop are each multiplied
+        with 1 +- jitter and shifted by +- jitter / 10; 0 does without.
+    flips : bool
+        Whether crops are flipped and turned at random.
+    average : float
+        Decay per step of the moving average of the weights that is validated and kept; 0 keeps the weights
+        themselves.
+    validation_crops, validation_px : int
+        Number (at most) and side of the fixed crops on which each epoch is scored.
+    repeats : int
+        Networks trained from different initialisations, of which one is chosen.
+    seed : int
+        Seed of the run; repeat r draws from (seed, r).
+    """
+
+    preset: str = "default"
+    mpp: float = 0.25
+    classes: int = 4
+    sampler: str = "entropy"
+    similarity: str = "mse"
+    inter: str = "log"
+    anchors: int = 10
+    patch_px: int = 50
+    stride_px: int = 20
+    draws: int = 10
+    crop_px: int = 300
+    batch_size: int = 10
+    epochs: int = 300
+    epoch_crops: int = 30
+    images_once: bool = False
+    max_white: float = 0.3
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-4
+    schedule: str = "constant"
+    contrastive_weight: float = 1.0
+    target: StainTarget = StainTarget()
+    jitter: float = 0.0
+    flips: bool = False
+    average: float = 0.0
+    validation_crops: int = 30
+    validation_px: int = 300
+    repeats: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = {
+            "mpp": 0.01 <= self.mpp <= 20,
+            "classes": 1 <= self.classes <= 64,
+            "sampler": self.sampler in SAMPLERS,
+            "similarity": self.similarity in SIMILARITIES,
+            "inter": self.inter in INTER,
+            "schedule": self.schedule in SCHEDULES,
+            "anchors": self.anchors >= 0,
+            "patch_px": 2 <= self.patch_px <= self.crop_px,
+            "stride_px": self.stride_px >= 1,
+            "draws": self.draws >= 1,
+            "crop_px": self.crop_px <= 4096,
+            "batch_size": 1 <= self.batch_size <= 1024,
+            "epochs": self.epochs >= 1,
+            "epoch_crops": 1 <= self.epoch_crops <= 1_000_000,
+            "max_white": 0 <= self.max_white <= 1,
+            "learning_rate": 0 < self.learning_rate < 1,
+            "weight_decay": 0 <= self.weight_decay < 1,
+            "target.channels": len(self.target.channels) <= self.classes,
+            "contrastive_weight": self.contrastive_weight >= 0,
+            "jitter": 0 <= self.jitter < 1,
+            "average": 0 <= self.average < 1,
+            "validation_crops": self.validation_crops >= 1,
+            "validation_px": 32 <= self.validation_px <= 4096,
+            "repeats": 1 <= self.repeats <= 1000,
+            "seed": 0 <= self.seed < 2**63,
+        }
+        wrong = [f"{name} = {getattr(self, name)!r}" for name, ok in checks.items() if not ok]
+        if wrong:
+            raise UsageError("training settings out of range: " + ", ".join(wrong))
+        if self.similarity == "cosine" and self.patch_px != 50:
+            raise UsageError(
+                "the cosine similarity works with patches of 50 px only; leave patch_px as it is"
+            )
+        if self.contrastive_weight == 0 and self.target.weight == 0:
+            raise UsageError(
+                "nothing to learn from: the contrastive losses and the stain target both weigh 0"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def target_weight_at(self, epoch: int) -> float:
+        """Return the weight of the stain target at an epoch (counted from 0)."""
+        if self.target.fade_epochs == 0:
+            return self.target.weight
+        return self.target.weight * max(0.0, 1 - epoch / self.target.fade_epochs)
+
+
+def paper_preset() -> TrainingConfig:
+    """Return the settings that produced the tables of Boserup & Selvan (2023).
+
+    Where text and code of the authors differ, this is their code: eq. 8 with a logarithm (the text has the
+    plain ratio), r over 10 positives drawn with replacement and sums divided by 10^2 and the images of the
+    batch (text: over all positives, divided by |P_k|^2), colours mapped to [0.05, 1], candidates on a grid of
+    20 px, Adam with learning rate 2e-4 and weight decay 1e-4, white crops drawn again.
+    """
+    return TrainingConfig(preset="paper", images_once=True)
+
+
+def default_preset() -> TrainingConfig:
+    """Return the settings that `wsiseg fit` uses: the method, led to nuclei by the haematoxylin stain.
+
+    Channel 0 has local-contrast masks of the stain as a weak target, next to the contrastive losses on all
+    channels.
+    """
+    return TrainingConfig(
+        preset="default",
+        epochs=60,
+        learning_rate=3e-3,
+        schedule="onecycle",
+        contrastive_weight=0.02,
+        target=StainTarget(weight=1.0),
+        jitter=0.2,
+        flips=True,
+        repeats=3,
+    )
+
+
+PRESETS = {"default": default_preset, "paper": paper_preset}
+
+
+def preset(name: str, **changes: Any) -> TrainingConfig:
+    """Return a preset with some settings changed; changes that are None are left out.
+
+    Raises
+    ------
+    UsageError
+        If there is no such preset or setting, or a value is out of range.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    given = {key: value for key, value in changes.items() if value is not None}
+    unknown = set(given) - {f.name for f in dataclasses.fields(TrainingConfig)}
+    if unknown:
+        raise UsageError(f"there is no training setting {', '.join(sorted(unknown))}")
+    return dataclasses.replace(PRESETS[name](), **given)
+
+
+def from_json(values: dict[str, Any]) -> TrainingConfig:
+    """Return the configuration that `to_json` described."""
+    target = {**values["target"], "channels": tuple(values["target"]["channels"])}
+    return TrainingConfig(**{**values, "target": StainTarget(**target)})

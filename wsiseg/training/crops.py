@@ -1,0 +1,198 @@
+"""Crops for training, streamed from slides and images: which ones, from where, and read ahead by threads.
+
+The order and content of crops follow from (seed, repeat, epoch, index) alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from wsiseg.errors import SlideError
+from wsiseg.slides.tiles import Box
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.sources import OpenViews, TrainingSource
+
+Pixels = npt.NDArray[np.uint8]
+# Authors' code: a pixel is white when all three channels are above 0.7.
+WHITE = 0.7 * 255
+TRIES = 30
+# An image up to this size has its target made once and whole.
+WHOLE_PX = 1_500_000
+KEPT_TARGETS = 64
+CONTEXT_PX = 128
+
+
+class Batch(NamedTuple):
+    """Crops of one step.
+
+    `pixels` is uint8 (B, crop, crop, 3); `target` is uint8 (B, crop, crop, T), 255 for 1, or None; `step`
+    counts to `steps` in the epoch.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    pixels: Pixels
+    target: Pixels | None
+
+
+def epoch_order(
+    sources: Sequence[TrainingSource], config: TrainingConfig, repeat: int, epoch: int
+) -> list[int]:
+    """Return the number of the source of each crop of an epoch.
+
+    The sources take turns until there are `epoch_crops`; with `images_once` plain images give one crop each.
+    """
+    once = config.images_once and all(source.is_image for source in sources)
+    total = len(sources) if once else max(len(sources), config.epoch_crops)
+    generator = numpy_generator(Stage.ORDER, config.seed, repeat, epoch)
+    order: list[int] = []
+    while len(order) < total:
+        order.extend(generator.permutation(len(sources)).tolist())
+    return order[:total]
+
+
+def white_share(pixels: Pixels) -> float:
+    """Return the share of pixels whose three channels are all above 0.7: what glass looks like."""
+    return float((pixels > WHITE).all(axis=-1).mean())
+
+
+def draw_crop(
+    source: TrainingSource, views: OpenViews, side_px: int, max_white: float, generator: np.random.Generator
+) -> tuple[Box, Pixels]:
+    """Read a crop at a random place of tissue, drawn again while it is too white.
+
+    A place that cannot be decoded is drawn again too. After 30 tries the least white crop is taken.
+
+    Raises
+    ------
+    SlideError
+        If no place could be read.
+    """
+    best: tuple[float, Box, Pixels] | None = None
+    failure: SlideError | None = None
+    for _ in range(TRIES):
+        box = random_box(source, side_px, generator)
+        try:
+            pixels = views.get(source).read(box)
+        except SlideError as error:
+            failure = error
+            continue
+        white = white_share(pixels)
+        if best is None or white < best[0]:
+            best = (white, box, pixels)
+        if white <= max_white:
+            break
+    if best is None:
+        assert failure is not None
+        raise failure
+    return best[1], best[2]
+
+
+def random_box(source: TrainingSource, side_px: int, generator: np.random.Generator) -> Box:
+    """Return a random square inside the frame: anywhere in an image, around a place of tissue on a slide."""
+    most_x, most_y = source.width - side_px, source.height - side_px
+    if source.places is None:
+        x, y = int(generator.integers(0, most_x + 1)), int(generator.integers(0, most_y + 1))
+    else:
+        place = source.places[int(generator.integers(0, len(source.places)))]
+        shift = generator.integers(0, source.place_px, 2)
+        x = min(max(int(place[0] + shift[0]) - side_px // 2, 0), most_x)
+        y = min(max(int(place[1] + shift[1]) - side_px // 2, 0), most_y)
+    return Box(x, y, x + side_px, y + side_px)
+
+
+class CropStream:
+    """Batches of crops of one repeat, read ahead by a bounded pool of threads.
+
+    Parameters
+    ----------
+    sources : sequence of TrainingSource
+    config : TrainingConfig
+    views : OpenViews
+    workers : int
+        Threads that read.
+    target : callable, optional
+        Makes the weak target of a window: uint8 (H, W, 3) -> uint8 (H, W, T). It sees the whole of a small
+        image, and 128 px around a crop of a slide.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[TrainingSource],
+        config: TrainingConfig,
+        views: OpenViews,
+        workers: int,
+        target: Callable[[Pixels], Pixels] | None = None,
+    ) -> None:
+        self._sources, self._config, self._views, self._workers = sources, config, views, max(1, workers)
+        self._target = target
+        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        self._lock = Lock()
+
+    def crop(self, source: int, repeat: int, epoch: int, index: int) -> tuple[Pixels, Pixels | None]:
+        """Return the crop of one place in the order, uint8 (crop, crop, 3), and its target."""
+        config, chosen = self._config, self._sources[source]
+        generator = numpy_generator(Stage.CROP, config.seed, repeat, epoch, index)
+        max_white = 1.0 if chosen.is_image and config.images_once else config.max_white
+        box, pixels = draw_crop(chosen, self._views, config.crop_px, max_white, generator)
+        return pixels, None if self._target is None else self._target_of(source, box, self._target)
+
+    def _target_of(self, source: int, box: Box, make: Callable[[Pixels], Pixels]) -> Pixels:
+        chosen = self._sources[source]
+        frame = Box(0, 0, chosen.width, chosen.height)
+        if chosen.width * chosen.height > WHOLE_PX:
+            window = box.grown(CONTEXT_PX).clipped(frame)
+            return make(self._views.get(chosen).read(window))[box.slices_in(window)]
+        with self._lock:
+            whole = self._kept.get(source)
+        if whole is None:
+            whole = make(self._views.get(chosen).read(frame))
+            with self._lock:
+                self._kept[source] = whole
+                while len(self._kept) > KEPT_TARGETS:
+                    self._kept.popitem(last=False)
+        return whole[box.slices_in(frame)]
+
+    def batches(self, repeat: int, first_epoch: int) -> Generator[Batch, None, None]:
+        """Yield all batches of a repeat from an epoch on; the next two are being read meanwhile."""
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="wsiseg-crops")
+        ahead: deque[_Asked] = deque()
+        try:
+            for epoch in range(first_epoch, self._config.epochs):
+                order = epoch_order(self._sources, self._config, repeat, epoch)
+                size = self._config.batch_size
+                steps = -(-len(order) // size)
+                for step in range(steps):
+                    indices = range(step * size, min((step + 1) * size, len(order)))
+                    crops = [pool.submit(self.crop, order[i], repeat, epoch, i) for i in indices]
+                    ahead.append(_Asked(epoch, step, steps, crops))
+                    if len(ahead) > 2:
+                        yield ahead.popleft().collect()
+            while ahead:
+                yield ahead.popleft().collect()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Asked(NamedTuple):
+    """A batch whose crops are being read."""
+
+    epoch: int
+    step: int
+    steps: int
+    crops: list[Future[tuple[Pixels, Pixels | None]]]
+
+    def collect(self) -> Batch:
+        done = [future.result() for future in self.crops]
+        targets = [target for _, target in done if target is not None]
+        pixels = np.stack([crop for crop, _ in done])
+        return Batch(self.epoch, self.step, self.steps, pixels, np.stack(targets) if targets else None)

@@ -1,0 +1,28 @@
+"""What is told of a training while it goes on; the command line draws its progress bar from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsiseg.training.state import EpochRecord
+
+
+class Observer:
+    """Is told everything and does nothing with it; subclasses show what they like."""
+
+    def message(self, text: str) -> None:
+        """Take one line for the user."""
+
+    def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
+        """Take note that a repeat starts, `done` epochs of `epochs` being done already."""
+
+    def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
+        """Take note of one step; loss and skips are those of the epoch so far."""
+
+    def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
+        """Take note of an epoch and of the repeat's best channel so far."""
+
+    def repeat_done(self, repeat: int, folder: Path) -> None:
+        """Take note that a repeat is finished, or as far as it will come."""

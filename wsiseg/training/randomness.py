@@ -1,0 +1,34 @@
+"""Every random choice of a run as a pure function of where it is made.
+
+Nothing is drawn from a shared stream: the generator of a step or of a crop follows from (seed, repeat, epoch,
+index). So a resumed run draws what an undisturbed one draws, with any number of workers.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Stage(IntEnum):
+    """What a generator is for; the first number of its key."""
+
+    INIT = 0
+    ORDER = 1
+    CROP = 2
+    STEP = 3
+    VALIDATION = 4
+    TISSUE = 5
+
+
+def numpy_generator(stage: Stage, *key: int) -> np.random.Generator:
+    """Return the generator of one stage and key, for example (seed, repeat, epoch, index)."""
+    return np.random.default_rng([int(stage), *key])
+
+
+def torch_generator(stage: Stage, *key: int) -> torch.Generator:
+    """Return a torch generator, on the CPU, of one stage and key."""
+    state = np.random.SeedSequence([int(stage), *key]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -1,0 +1,318 @@
+"""`fit`: train the repeats of a run, choose among them, and leave a folder that `predict` can use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from wsiseg.config import TissueConfig
+from wsiseg.errors import SlideError, UsageError
+from wsiseg.slides.sources import SlideSource, expand
+from wsiseg.training.config import TrainingConfig, default_preset
+from wsiseg.training.crops import CropStream
+from wsiseg.training.device import available_threads, reproducible, resolve_device
+from wsiseg.training.observer import Observer
+from wsiseg.training.run_folder import RunFolder, check_same, identity, metrics_rows, write_metrics
+from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
+from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
+from wsiseg.training.stain_target import target_maker
+from wsiseg.training.state import RepeatState, load_state, write_whole
+from wsiseg.training.trainer import Repeat, train_repeat
+from wsiseg.training.validation import Validation, labelled_dice, make_validation
+
+SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run came to.
+
+    Parameters
+    ----------
+    output : Path
+        The run folder; `wsiseg predict -m` takes it.
+    choice : Choice
+        Repeat, channel and epoch of the model.
+    failures : tuple of SlideError
+        Slides that were left out, with the cause.
+    finished : bool
+        False if `max_minutes` ended the run before its last epoch.
+    """
+
+    output: Path
+    choice: Choice
+    failures: tuple[SlideError, ...]
+    finished: bool
+
+
+def fit(
+    slides: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    config: TrainingConfig | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    reader: str = "auto",
+    slide_mpp: float | None = None,
+    tissue: TissueConfig | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    threads: int | None = None,
+    max_minutes: float | None = None,
+    select: str | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> FitResult:
+    """Train networks on slides or images without labels and choose one.
+
+    Parameters
+    ----------
+    slides : sequence of path-like
+        Files, folders, globs, CSV lists or URLs.
+    output : path-like
+        The run folder. A run of the same settings and slides in it is gone on with.
+    config : TrainingConfig, optional
+        The default preset if left out.
+    labels : path-like, optional
+        Folder of labels, matched by name. With them epoch, channel and repeat are chosen by Dice, as in the
+        paper; they never train. Without them, by agreement with the haematoxylin stain.
+    reader : str
+        auto, openslide, tiffslide or image.
+    slide_mpp : float, optional
+        Micrometres per level-0 pixel of slides that do not say.
+    tissue : TissueConfig, optional
+        How tissue is found on slides.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    workers : int, optional
+        Threads that read crops; no influence on the result.
+    threads : int, optional
+        CPU threads that train; by default all cores, and those of its start for a run that goes on. The same
+        number gives the same model bytes.
+    max_minutes : float, optional
+        No epoch is begun after that time; what is left then depends on the machine's speed.
+    select : str, optional
+        "REPEAT:CHANNEL" to overrule the choice.
+    overwrite : bool
+        Whether to start anew in a folder that holds a run.
+    observer : Observer, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    UsageError
+        If the request is wrong, the folder holds a run of something else, or a slide's resolution is unknown.
+    SlideError
+        If no slide can be used.
+    KeyboardInterrupt
+        After what is done has been put into a usable run folder.
+    """
+    started = time.monotonic()
+    config, observer, folder = config or default_preset(), observer or Observer(), RunFolder(Path(output))
+    where = resolve_device(device)
+    if labels is not None and config.validation_crops < 1:
+        raise UsageError("labels need validation crops")
+    sources, failures = _open_all(
+        expand([os.fspath(s) for s in slides], slide_mpp), config, reader, tissue, observer
+    )
+    matched = None if labels is None else _match(sources, labels)
+    now = identity(config, sources, matched, where.type)
+    described = None if overwrite else folder.read()
+    if described is not None:
+        check_same(folder, described["identity"], now)
+        threads = threads or described["threads"]
+    elif overwrite:
+        folder.clear()
+    threads = threads or available_threads()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    described = {
+        "command": "fit",
+        "state": "running",
+        "config": config.to_json(),
+        "identity": now,
+        "slides": [_described(source) for source in sources],
+        "failures": [{"path": error.path, "cause": error.cause} for error in failures],
+        "labels": None if matched is None else {name: str(path) for name, path in matched.items()},
+        "threads": threads,
+        "device": str(where),
+        "versions": {**versions(), "python": platform.python_version()},
+        "select": select or (described or {}).get("select"),
+    }
+    folder.write(described)
+    views = OpenViews(config.mpp)
+    run = _Run(folder, config, described, observer, matched, sources, views)
+    with reproducible(threads):
+        try:
+            deadline = None if max_minutes is None else started + 60 * max_minutes
+            finished = run.train(where, workers or min(4, threads + 1), deadline)
+            choice = run.conclude("finished" if finished else "stopped")
+        except KeyboardInterrupt:
+            run.conclude("interrupted")
+            raise
+        finally:
+            views.close()
+    return FitResult(folder.path, choice, tuple(failures), finished)
+
+
+def reselect(output: str | os.PathLike[str], select: str) -> Choice:
+    """Put another channel or repeat of a finished run into its model file.
+
+    Parameters
+    ----------
+    output : path-like
+        The run folder.
+    select : str
+        "REPEAT:CHANNEL".
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or no such repeat or channel in it.
+    """
+    folder = RunFolder(Path(output))
+    config = folder.config()
+    described = folder.read()
+    assert described is not None
+    states = read_states(folder, config)
+    if not states:
+        raise UsageError(f"{folder.path}: no epoch of this run is finished; run it first")
+    choice = selected(states, select)
+    write_model(folder.path, states[choice.repeat], choice, config)
+    folder.write({**described, "select": select, "chosen": choice.to_json()})
+    return choice
+
+
+def read_states(folder: RunFolder, config: TrainingConfig) -> dict[int, RepeatState]:
+    """Return the state of every repeat of which at least one epoch is done, by its number from 1."""
+    states = {}
+    for number in range(1, config.repeats + 1):
+        state = load_state(folder.repeat(number), config, number - 1, torch.device("cpu"))
+        if state.history:
+            states[number] = state
+    return states
+
+
+@dataclass
+class _Run:
+    """A run that goes on."""
+
+    folder: RunFolder
+    config: TrainingConfig
+    described: dict[str, Any]
+    observer: Observer
+    labels: Mapping[str, Path] | None
+    sources: Sequence[TrainingSource]
+    views: OpenViews
+
+    def train(self, device: torch.device, workers: int, deadline: float | None) -> bool:
+        """Train all repeats; return False if the deadline ended it."""
+        validation = make_validation(self.sources, self.config, self.views, self.labels)
+        self._announce(validation)
+        self._write_samples(validation)
+        stream = CropStream(self.sources, self.config, self.views, workers, target_maker(self.config))
+        for number in range(1, self.config.repeats + 1):
+            path = self.folder.repeat(number)
+            path.mkdir(exist_ok=True)
+            repeat = Repeat(number - 1, self.config, stream, validation, device, path)
+            state = train_repeat(repeat, self.observer, partial(_in_time, deadline))
+            if state.history:
+                self._write_repeat(number, state)
+                self.observer.repeat_done(number - 1, path)
+            if len(state.history) < self.config.epochs:
+                return False
+        return True
+
+    def conclude(self, outcome: str) -> Choice:
+        """Write everything that follows from the states: models, metrics, run.json."""
+        states = read_states(self.folder, self.config)
+        if not states:
+            self.folder.write({**self.described, "state": outcome})
+            raise (
+                KeyboardInterrupt
+                if outcome == "interrupted"
+                else UsageError(f"{self.folder.path}: not one epoch was finished; give it more time")
+            )
+        rows = [row for number, state in states.items() for row in metrics_rows(number, state.history)]
+        write_metrics(self.folder.path, rows)
+        for number, state in states.items():
+            self._write_repeat(number, state)
+        select = self.described["select"]
+        choice = selected(states, select) if select else choose(states)
+        write_model(self.folder.path, states[choice.repeat], choice, self.config)
+        chosen = choice.to_json()
+        if self.labels is not None and outcome != "interrupted":
+            chosen["dice_whole_images"] = labelled_dice(
+                states[choice.repeat].kept(choice.channel),
+                choice.channel,
+                self.sources,
+                self.labels,
+                self.views,
+            )
+        self.folder.write({**self.described, "state": outcome, "chosen": chosen})
+        return choice
+
+    def _announce(self, validation: Validation) -> None:
+        count, side = validation.pixels.shape[:2]
+        how = "Dice with the labels" if self.labels is not None else "agreement with the haematoxylin stain"
+        self.observer.message(
+            f"{len(self.sources)} slides or images; every epoch is scored on {count} fixed crops of "
+            f"{side} px by {how}"
+        )
+
+    def _write_samples(self, validation: Validation) -> None:
+        pixels = torch.from_numpy(validation.pixels[:SAMPLES]).contiguous()
+        write_whole(self.folder.samples, safetensors.torch.save({"pixels": pixels}))
+
+    def _write_repeat(self, number: int, state: RepeatState) -> None:
+        path = self.folder.repeat(number)
+        write_metrics(path, metrics_rows(number, state.history))
+        write_model(path, state, choice_of(number, state, state.best_channel), self.config)
+
+
+def _in_time(deadline: float | None, state: RepeatState) -> bool:
+    return deadline is None or time.monotonic() < deadline
+
+
+def _open_all(
+    slides: Sequence[SlideSource],
+    config: TrainingConfig,
+    reader: str,
+    tissue: TissueConfig | None,
+    observer: Observer,
+) -> tuple[list[TrainingSource], list[SlideError]]:
+    sources, failures = check_sources(slides, config, reader=reader, tissue=tissue)
+    unknown = [error for error in failures if "--slide-mpp" in error.cause]
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise UsageError(f"{unknown[0]}{more}")
+    for error in failures:
+        observer.message(f"left out: {error}")
+    if not sources:
+        if len(failures) == 1:
+            raise failures[0]
+        causes = "; ".join(str(error) for error in failures[:3])
+        raise SlideError(failures[0].path, f"none of the {len(failures)} slides can be used: {causes}")
+    return sources, failures
+
+
+def _match(sources: Sequence[TrainingSource], labels: str | os.PathLike[str]) -> dict[str, Path]:
+    from wsiseg.evaluation.labels import match_labels
+
+    return match_labels([SlideSource(s.path, s.name, s.slide_mpp) for s in sources], labels)
+
+
+def _described(source: TrainingSource) -> dict[str, Any]:
+    kept = ("name", "path", "reader", "slide_mpp", "width", "height", "is_image", "fingerprint")
+    return {key: getattr(source, key) for key in kept}

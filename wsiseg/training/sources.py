@@ -1,0 +1,174 @@
+"""The slides and images that a training draws from, each opened and tried before training starts."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from wsiseg.config import TissueConfig
+from wsiseg.errors import SlideError
+from wsiseg.slides import open_slide
+from wsiseg.slides.tiles import Box
+from wsiseg.slides.view import SlideView
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.randomness import Stage, numpy_generator
+
+if TYPE_CHECKING:
+    from wsiseg.slides.sources import SlideSource
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+MAX_IMAGE_PX = 40_000_000
+# So many places of tissue are kept of a slide of any size: memory grows with neither.
+PLACES = 2048
+OPEN_BYTES = 512 << 20
+SLIDE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSource:
+    """One slide or image, as training sees it: plain values, no handle.
+
+    Parameters
+    ----------
+    name, path, reader : str
+        How it is called and opened.
+    slide_mpp : float or None
+        Micrometres per level-0 pixel, where the user gave it.
+    width, height : int
+        Size of the frame at the model's resolution, in pixels.
+    size_l0 : (int, int)
+        (width, height) at level 0.
+    is_image : bool
+        A plain image, of which every place is as good as any other.
+    fingerprint : str
+        What the file is, whatever it is called.
+    places : int32 (n, 2) or None
+        (x, y) of tissue pixels of a low level, in frame pixels of their top left corner; None for images.
+    place_px : int
+        Side of such a tissue pixel in frame pixels.
+    """
+
+    name: str
+    path: str
+    reader: str
+    slide_mpp: float | None
+    width: int
+    height: int
+    size_l0: tuple[int, int]
+    is_image: bool
+    fingerprint: str
+    places: npt.NDArray[np.int32] | None
+    place_px: int
+
+
+def check_sources(
+    slides: Sequence[SlideSource],
+    config: TrainingConfig,
+    *,
+    reader: str = "auto",
+    tissue: TissueConfig | None = None,
+) -> tuple[list[TrainingSource], list[SlideError]]:
+    """Open every slide, find its tissue and read one crop of it.
+
+    Returns
+    -------
+    usable : list of TrainingSource
+        What training can draw from, in the order given.
+    failures : list of SlideError
+        What it cannot, with the cause.
+    """
+    usable, failures = [], []
+    for source in slides:
+        try:
+            usable.append(_check(source, config, reader, tissue or TissueConfig()))
+        except SlideError as error:
+            failures.append(error)
+    return usable, failures
+
+
+def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: TissueConfig) -> TrainingSource:
+    with open_slide(source.path, reader) as slide:
+        view = SlideView(slide, config.mpp, source.mpp)
+        crop = config.crop_px
+        if view.width < crop or view.height < crop:
+            raise SlideError(
+                source.path,
+                f"{view.width} x {view.height} pixels at {view.mpp:g} um per pixel; training needs at least "
+                f"{crop} x {crop}",
+            )
+        view.read(Box(0, 0, crop, crop))
+        is_image = _is_image(source.path, slide.dimensions, len(slide.level_dimensions))
+        places, place_px = (None, 0) if is_image else _tissue_places(view, tissue, config.seed)
+        return TrainingSource(
+            name=source.name,
+            path=source.path,
+            reader=slide.reader,
+            slide_mpp=source.mpp,
+            width=view.width,
+            height=view.height,
+            size_l0=slide.dimensions,
+            is_image=is_image,
+            fingerprint=slide.fingerprint,
+            places=places,
+            place_px=place_px,
+        )
+
+
+def _is_image(path: str, dimensions: tuple[int, int], levels: int) -> bool:
+    small = dimensions[0] * dimensions[1] <= MAX_IMAGE_PX
+    return levels == 1 and small and PurePath(path).suffix.lower() in IMAGE_ENDINGS
+
+
+def _tissue_places(view: SlideView, config: TissueConfig, seed: int) -> tuple[npt.NDArray[np.int32], int]:
+    from wsiseg.slides.tissue import find_tissue
+
+    found = find_tissue(view.slide, config, view.slide_mpp)
+    rows, cols = np.nonzero(found.mask)
+    if len(rows) == 0:
+        raise SlideError(view.slide.path, "no tissue was found on it; give --tissue-mask or --no-tissue")
+    kept = np.arange(len(rows))
+    if len(rows) > PLACES:
+        kept = np.sort(numpy_generator(Stage.TISSUE, seed).choice(len(rows), PLACES, replace=False))
+    scale = found.scale_l0 / view.scale_l0
+    places = np.floor(np.stack([cols[kept], rows[kept]], axis=1) * scale).astype(np.int32)
+    return places, max(1, math.ceil(scale))
+
+
+class OpenViews:
+    """The views that were read last, kept open up to a bounded memory; safe from several threads."""
+
+    def __init__(self, mpp: float) -> None:
+        self._mpp = mpp
+        self._lock = Lock()
+        self._views: OrderedDict[str, tuple[SlideView, int]] = OrderedDict()
+
+    def get(self, source: TrainingSource) -> SlideView:
+        """Return the view of a source, opened when it is not open."""
+        with self._lock:
+            if source.path in self._views:
+                self._views.move_to_end(source.path)
+                return self._views[source.path][0]
+        view = SlideView(open_slide(source.path, source.reader), self._mpp, source.slide_mpp)
+        width, height = source.size_l0
+        cost = 3 * width * height if source.reader == "image" else SLIDE_BYTES
+        with self._lock:
+            self._views[source.path] = (view, cost)
+            # What another thread still reads from stays alive until it is done.
+            while len(self._views) > 1 and sum(cost for _, cost in self._views.values()) > OPEN_BYTES:
+                self._views.popitem(last=False)
+        return view
+
+    def close(self) -> None:
+        """Let go of all slides."""
+        with self._lock:
+            for view, _ in self._views.values():
+                view.slide.close()
+            self._views.clear()

@@ -1,0 +1,258 @@
+"""Everything that a repeat has learned so far, and the file that holds it between two epochs.
+
+The checkpoint is one safetensors file, tensors by name and the rest as JSON in its header: nothing in it can
+be executed. It is written beside its place and renamed. There are no generators to keep: see `randomness`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from wsiseg.errors import StoreError
+from wsiseg.network.fcnn import FCNN
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.feature_network import FeatureNetwork
+from wsiseg.training.randomness import Stage, torch_generator
+
+FILE_NAME = "checkpoint"
+FORMAT = 1
+MAX_FILE_BYTES = 256 << 20
+HISTOGRAM_BINS = 40
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch came to; a value of each channel in `scores`, `inverted` and `dice`.
+
+    Parameters
+    ----------
+    epoch : int
+        Counted from 1.
+    loss : float or None
+        Mean over the steps that changed the network; None when all were skipped.
+    skips, steps : int
+        Steps whose contrastive losses were left out, and all steps.
+    scores : tuple of float
+        Agreement with the stain.
+    inverted : tuple of bool
+        Whether the better polarity is the one in which nuclei are low.
+    dice : tuple of float or None
+        Dice with the labels, where there are labels.
+    seconds : float
+        Time that the epoch took.
+    """
+
+    epoch: int
+    loss: float | None
+    skips: int
+    steps: int
+    scores: tuple[float, ...]
+    inverted: tuple[bool, ...]
+    dice: tuple[float, ...] | None
+    seconds: float
+
+    def value(self, channel: int) -> float:
+        """Return that by which the channel is chosen: Dice where there are labels, else the score."""
+        return self.scores[channel] if self.dice is None else self.dice[channel]
+
+    def polarity(self, channel: int) -> bool:
+        """Return whether nuclei are low on the channel; never where labels decide (as in the paper)."""
+        return self.inverted[channel] if self.dice is None else False
+
+
+@dataclass
+class RepeatState:
+    """A repeat between two epochs.
+
+    Parameters
+    ----------
+    network : FCNN
+        The network that is trained.
+    features : FeatureNetwork or None
+        Trained along for the cosine similarity.
+    optimiser : torch.optim.Adam
+    average : FCNN or None
+        Moving average of the weights.
+    history : list of EpochRecord
+        One for each epoch that is done.
+    weights : dict of int to Weights
+        By epoch, counted from 1: those at each channel's best epoch so far, and a few for figures.
+    histograms : list of Tensor
+        For each epoch, int32 (2, K, bins): candidates by A and by B in [0, 1].
+    """
+
+    network: FCNN
+    features: FeatureNetwork | None
+    optimiser: torch.optim.Adam
+    average: FCNN | None
+    history: list[EpochRecord] = field(default_factory=list)
+    weights: dict[int, Weights] = field(default_factory=dict)
+    histograms: list[Tensor] = field(default_factory=list)
+
+    @property
+    def validated(self) -> FCNN:
+        """The network that is scored and kept: the average where there is one."""
+        return self.network if self.average is None else self.average
+
+    def best_record(self, channel: int) -> EpochRecord:
+        """Return the record of the channel's best epoch, the first of equals."""
+        return max(self.history, key=lambda record: record.value(channel))
+
+    def kept(self, channel: int) -> Weights:
+        """Return the weights at the channel's best epoch."""
+        return self.weights[self.best_record(channel).epoch]
+
+    @property
+    def best_channel(self) -> int:
+        """The channel with the best value at any epoch, the first of equals."""
+        channels = range(self.network.classes)
+        return max(channels, key=lambda channel: self.best_record(channel).value(channel))
+
+
+def new_state(config: TrainingConfig, repeat: int, device: torch.device) -> RepeatState:
+    """Return the state before the first step; the weights follow from (seed, repeat)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_generator(Stage.INIT, config.seed, repeat).initial_seed())
+        network = FCNN(config.classes)
+        features = FeatureNetwork() if config.similarity == "cosine" else None
+    network = network.to(device).to(memory_format=torch.channels_last)
+    features = None if features is None else features.to(device)
+    parameters = [*network.parameters(), *(features.parameters() if features else ())]
+    optimiser = torch.optim.Adam(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False
+    )
+    average = None
+    if config.average > 0:
+        average = FCNN(config.classes).to(device).to(memory_format=torch.channels_last).eval()
+        average.load_state_dict(network.state_dict())
+    return RepeatState(network, features, optimiser, average)
+
+
+def copied(network: FCNN) -> Weights:
+    """Return a copy of the weights, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
+def with_weights(weights: Mapping[str, Tensor]) -> FCNN:
+    """Return a network in evaluation mode with these weights, on the CPU."""
+    network = FCNN(len(weights["head.bias"]))
+    network.load_state_dict(dict(weights))
+    return network.eval()
+
+
+def save_state(folder: Path, state: RepeatState) -> None:
+    """Write the checkpoint of a repeat beside its place and rename it."""
+    tensors: Weights = {}
+
+    def add(prefix: str, values: Mapping[str, Tensor]) -> None:
+        tensors.update({f"{prefix}/{name}": value.detach().cpu() for name, value in values.items()})
+
+    add("network", state.network.state_dict())
+    if state.features is not None:
+        add("features", state.features.state_dict())
+    if state.average is not None:
+        add("average", state.average.state_dict())
+    for i, values in state.optimiser.state_dict()["state"].items():
+        add(f"adam/{i}", values)
+    for epoch, weights in state.weights.items():
+        add(f"weights/{epoch}", weights)
+    if state.histograms:
+        tensors["histograms"] = torch.stack(state.histograms)
+    described = {"format": FORMAT, "history": [dataclasses.asdict(record) for record in state.history]}
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    data = safetensors.torch.save(contiguous, metadata={"wsiseg": json.dumps(described, sort_keys=True)})
+    write_whole(folder / FILE_NAME, data)
+
+
+def load_state(folder: Path, config: TrainingConfig, repeat: int, device: torch.device) -> RepeatState:
+    """Return the state that a checkpoint holds, or the state before the first step where there is none.
+
+    Raises
+    ------
+    StoreError
+        If there is a checkpoint that cannot be used.
+    """
+    state = new_state(config, repeat, device)
+    file = folder / FILE_NAME
+    if not file.exists():
+        return state
+    try:
+        header, tensors = _read(file)
+        _restore(state, header, tensors)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise StoreError(
+            f"{file}: not a checkpoint that this wsiseg can go on from ({error}); remove the folder "
+            f"{folder.name} to train this repeat again"
+        ) from error
+    return state
+
+
+def _restore(state: RepeatState, header: dict[str, Any], tensors: Weights) -> None:
+    groups: dict[str, Weights] = {}
+    for name, tensor in tensors.items():
+        prefix, _, rest = name.rpartition("/")
+        groups.setdefault(prefix, {})[rest] = tensor
+    state.network.load_state_dict(groups["network"])
+    if state.features is not None:
+        state.features.load_state_dict(groups["features"])
+    if state.average is not None:
+        state.average.load_state_dict(groups["average"])
+    _restore_adam(state.optimiser, {int(key[5:]): v for key, v in groups.items() if key.startswith("adam/")})
+    state.weights = {int(key[8:]): v for key, v in groups.items() if key.startswith("weights/")}
+    state.histograms = list(tensors["histograms"]) if "histograms" in tensors else []
+    state.history = [_record(values) for values in header["history"]]
+
+
+def _restore_adam(optimiser: torch.optim.Adam, moments: dict[int, Weights]) -> None:
+    described = optimiser.state_dict()
+    described["state"] = moments
+    optimiser.load_state_dict(described)
+    # In the layout of the weights, so that the steps to come are rounded as without the stop.
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter).copy_(value)
+
+
+def _record(values: dict[str, Any]) -> EpochRecord:
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return EpochRecord(**{**values, **lists})
+
+
+def _read(file: Path) -> tuple[dict[str, Any], Weights]:
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError("too large")
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    if not 0 < length <= len(data) - 8:
+        raise ValueError("truncated")
+    described = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["wsiseg"])
+    if described["format"] != FORMAT:
+        raise ValueError(f"format {described['format']}")
+    return described, safetensors.torch.load(data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it, so that it is whole or absent."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

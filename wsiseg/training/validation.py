@@ -1,0 +1,158 @@
+"""How good the channels of a network are on fixed crops: agreement with the stain, Dice with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wsiseg.errors import SlideError
+from wsiseg.network.fcnn import FCNN, to_input
+from wsiseg.slides.tiles import Box
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.crops import draw_crop
+from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.sources import OpenViews, TrainingSource
+from wsiseg.training.stain_target import otsu_mask
+from wsiseg.training.state import with_weights
+
+Mask = npt.NDArray[np.bool_]
+SIGMA_UM = 0.25
+CHUNK = 10
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of the K channels of one network.
+
+    Parameters
+    ----------
+    stain : tuple of float
+        Mean Dice with the stain's mask, of the better polarity.
+    inverted : tuple of bool
+        Whether that is the polarity in which nuclei are low.
+    dice : tuple of float or None
+        Mean Dice of confidence > 0.5 with the labels, where there are labels.
+    """
+
+    stain: tuple[float, ...]
+    inverted: tuple[bool, ...]
+    dice: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Fixed crops, the same for all repeats and epochs.
+
+    Parameters
+    ----------
+    pixels : uint8 (V, S, S, 3)
+    stain : bool (V, S, S)
+        Where the haematoxylin density is above Otsu's threshold of the crop.
+    labels : bool (V, S, S) or None
+        The truth, where there are labels.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    stain: Mask
+    labels: Mask | None
+
+    def score(self, network: FCNN, device: torch.device) -> Scores:
+        """Score the network, which must be in evaluation mode."""
+        high: list[Mask] = []
+        for start in range(0, len(self.pixels), CHUNK):
+            images = to_input(self.pixels[start : start + CHUNK]).to(device)
+            with torch.no_grad():
+                logits = network.logits(images.contiguous(memory_format=torch.channels_last))
+            high.append((logits > 0).cpu().numpy())
+        masks = np.concatenate(high).swapaxes(0, 1)
+        upright = [mean_dice(mask, self.stain) for mask in masks]
+        inverse = [mean_dice(~mask, self.stain) for mask in masks]
+        dice = None if self.labels is None else tuple(mean_dice(mask, self.labels) for mask in masks)
+        return Scores(
+            tuple(max(pair) for pair in zip(upright, inverse, strict=True)),
+            tuple(low > up for up, low in zip(upright, inverse, strict=True)),
+            dice,
+        )
+
+
+def mean_dice(masks: Mask, truth: Mask) -> float:
+    """Return the mean Dice over images: bool (V, H, W) each; 1 where both are empty."""
+    shared = np.logical_and(masks, truth).sum((1, 2))
+    total = masks.sum((1, 2)) + truth.sum((1, 2))
+    return float(np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0).mean())
+
+
+def make_validation(
+    sources: Sequence[TrainingSource],
+    config: TrainingConfig,
+    views: OpenViews,
+    labels: Mapping[str, Path] | None = None,
+) -> Validation:
+    """Draw the fixed crops: from the labelled images where there are labels, else from all sources.
+
+    Raises
+    ------
+    LabelError
+        If a label file does not fit its image.
+    SlideError
+        If no crop can be read.
+    """
+    chosen = [s for s in sources if labels is None or s.name in labels]
+    side = min(config.validation_px, *(min(s.width, s.height) for s in chosen))
+    pixels, truth = [], []
+    for i in range(max(1, config.validation_crops)):
+        if labels is not None and i >= len(chosen):
+            break
+        source = chosen[i % len(chosen)]
+        generator = numpy_generator(Stage.VALIDATION, config.seed, i)
+        max_white = config.max_white if labels is None else 1.0
+        try:
+            box, crop = draw_crop(source, views, side, max_white, generator)
+        except SlideError:
+            continue
+        pixels.append(crop)
+        if labels is not None:
+            truth.append(_label_mask(source, labels[source.name])[box.y0 : box.y1, box.x0 : box.x1])
+    if not pixels:
+        raise SlideError(chosen[0].path, "no crop of it or of any other slide could be read")
+    stain = np.stack([otsu_mask(crop, SIGMA_UM / config.mpp) for crop in pixels])
+    return Validation(np.stack(pixels), stain, np.stack(truth) if truth else None)
+
+
+def _label_mask(source: TrainingSource, path: Path) -> Mask:
+    """Return the labels of an image as a mask of its frame, bool (height, width)."""
+    from wsiseg.evaluation.labels import read_labels
+
+    width_l0, height_l0 = source.size_l0
+    mask = read_labels(path, (height_l0, width_l0)) > 0
+    if mask.shape == (source.height, source.width):
+        return mask
+    rows = ((np.arange(source.height) + 0.5) * height_l0 / source.height).astype(np.int64)
+    cols = ((np.arange(source.width) + 0.5) * width_l0 / source.width).astype(np.int64)
+    return mask[rows[:, None], cols]
+
+
+def labelled_dice(
+    weights: Mapping[str, torch.Tensor],
+    channel: int,
+    sources: Sequence[TrainingSource],
+    labels: Mapping[str, Path],
+    views: OpenViews,
+) -> float:
+    """Return the mean Dice of confidence > 0.5 over the whole labelled images."""
+    network = with_weights(weights).to(memory_format=torch.channels_last)
+    found = []
+    for source in sources:
+        if source.name not in labels:
+            continue
+        pixels = views.get(source).read(Box(0, 0, source.width, source.height))
+        with torch.no_grad():
+            logits = network.logits(to_input(pixels).contiguous(memory_format=torch.channels_last))
+        mask = (logits[:, channel] > 0).numpy()
+        found.append(mean_dice(mask, _label_mask(source, labels[source.name])[None]))
+    return float(np.mean(found))
