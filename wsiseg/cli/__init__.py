@@ -1,1 +1,1 @@
-
+"""The command line: parse, build a configuration, call, show."""

@@ -109,7 +109,7 @@ class SlideRun:
         tissue = asdict(self.config.tissue)
         if self.config.tissue.mask is not None:
             tissue["mask"] = hashlib.sha256(Path(self.config.tissue.mask).read_bytes()).hexdigest()
-        return Identity(self.model.sha256, slide.fingerprint(), frame, objects, tissue)
+        return Identity(self.model.sha256, slide.fingerprint, frame, objects, tissue)
 
     def _is_finished(self, identity: Identity, report: SlideReport) -> bool:
         """Whether all outputs are there; removes them with --overwrite, refuses those of other settings."""

@@ -1,0 +1,89 @@
+"""`wsiseg info`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wsiseg.cli import options
+
+if TYPE_CHECKING:
+    from wsiseg.inference.survey import SlideSurvey
+
+
+@click.command()
+@options.slides_argument
+@options.model_option
+@options.mpp_option
+@options.slide_mpp_option
+@options.tissue_options
+@options.workers_option
+@options.device_option
+@options.reader_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@options.verbosity_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    slides: tuple[str, ...],
+    model: Path | None,
+    mpp: float | None,
+    slide_mpp: float | None,
+    tissue_mask: Path | None,
+    no_tissue: bool,
+    workers: int | None,
+    device: str,
+    reader: str,
+    as_json: bool,
+) -> None:
+    """Say what SLIDES are: reader, size, levels, mpp, tissue, and what predict would do and how long it may take."""
+    from dataclasses import asdict
+
+    from wsiseg.config import TissueConfig
+    from wsiseg.inference.engine import make_engine
+    from wsiseg.inference.survey import measure_speed, survey
+    from wsiseg.network.model import load_model
+    from wsiseg.slides.sources import expand
+
+    threads = workers or len(os.sched_getaffinity(0))
+    loaded = load_model(model)
+    sources = expand(list(slides), slide_mpp)
+    speed = measure_speed(make_engine(loaded, device, threads), threads)
+    tissue = TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None)
+    surveys = [survey(source, mpp or loaded.info.mpp, speed, tissue, reader) for source in sources]
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in surveys], indent=1))
+    else:
+        click.echo("\n\n".join(_text(each) for each in surveys))
+    if any(each.error for each in surveys):
+        ctx.exit(1)
+
+
+def _text(found: SlideSurvey) -> str:
+    lines = [found.path]
+    if found.reader is not None:
+        lines.append(f"  reader   {found.reader}")
+        lines.append(f"  size     {found.width_l0:,} x {found.height_l0:,} px")
+        for number, (width, height, downsample) in enumerate(found.levels or []):
+            lines.append(f"  level {number}  {width:,} x {height:,} px, downsample {downsample:g}")
+        lines.append(f"  mpp      {f'{found.mpp:.4f} um per pixel' if found.mpp else 'not in the slide'}")
+    if found.megapixels is not None:
+        lines.append(f"  tissue   {found.tissue_share:.0%} of the slide, {found.tissue_mm2:.2f} mm2")
+        lines.append(
+            f"  predict  {found.megapixels:,.1f} MP at {found.network_mpp:g} um per pixel, about {_duration(found.seconds)}"
+        )
+    lines += [f"  warning  {warning}" for warning in found.warnings]
+    if found.error is not None:
+        lines.append(f"  error    {found.error}")
+    return "\n".join(lines)
+
+
+def _duration(seconds: float | None) -> str:
+    whole = round(seconds or 0)
+    if whole < 60:
+        return f"{max(whole, 1)} s"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,114 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+_VERBOSITY = "wsiseg.verbosity"
+
+
+def verbosity(ctx: click.Context) -> int:
+    """Return how much is said: -1 quiet, 0 normal, 1 -v, 2 -vv."""
+    return int(ctx.find_root().meta.get(_VERBOSITY, 0))
+
+
+def _set_verbosity(ctx: click.Context, parameter: click.Parameter, value: int | bool) -> None:
+    if value:
+        ctx.find_root().meta[_VERBOSITY] = -1 if parameter.name == "quiet" else int(value)
+
+
+def verbosity_options(function: F) -> F:
+    """Add -v and -q."""
+    function = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Say errors only."
+    )(function)
+    return click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity,
+        help="Say more; -vv shows where an error came from.",
+    )(function)  # fmt: skip
+
+
+slides_argument = click.argument("slides", nargs=-1, required=True, metavar="SLIDES...")
+optional_slides_argument = click.argument("slides", nargs=-1, metavar="SLIDES...")
+
+
+def output_option(default: str | None, text: str) -> Decorator[Any]:
+    """Add -o/--output-dir."""
+    return click.option(
+        "-o", "--output-dir", "output", type=click.Path(path_type=Path, file_okay=False),
+        default=default, required=default is None, help=text,
+    )  # fmt: skip
+
+
+model_option = click.option(
+    "-m", "--model", type=click.Path(path_type=Path),
+    help="Run folder or model file of `wsiseg fit`. Left out: the model that ships with wsiseg.",
+)  # fmt: skip
+mpp_option = click.option(
+    "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",
+    help="Resolution at which the network works, um per pixel.  [default: the model's]",
+)  # fmt: skip
+slide_mpp_option = click.option(
+    "--slide-mpp", type=click.FloatRange(0.01, 100), metavar="UM",
+    help="um per level-0 pixel of slides that do not say it; a CSV list can give it for each slide.",
+)  # fmt: skip
+reader_option = click.option(
+    "--reader", type=click.Choice(["auto", "openslide", "tiffslide", "image"]), default="auto",
+    help="Which library opens the slides; auto tries them in this order.",
+)  # fmt: skip
+device_option = click.option(
+    "-d", "--device", default="auto", metavar="[auto|cpu|cuda|cuda:N|mps]", help="Where the network runs."
+)
+workers_option = click.option(
+    "-w", "--workers", "--num-workers", type=click.IntRange(1), help="Threads.  [default: the machine's cores]"
+)
+tile_option = click.option(
+    "--tile-size", type=click.IntRange(64), default=2048, metavar="PX",
+    help="Side of the tiles in which nuclei are found; changes memory, never the result.",
+)  # fmt: skip
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Do again what is done, and replace outputs of other settings."
+)
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+
+
+def tissue_options(function: F) -> F:
+    """Add --tissue-mask and --no-tissue."""
+    function = click.option(
+        "--tissue-mask", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="PNG (non-zero is tissue) or GeoJSON (level-0 pixels) instead of the detector.",
+    )(function)  # fmt: skip
+    return click.option("--no-tissue", is_flag=True, help="Take the whole slide.")(function)
+
+
+def objects_options(function: F) -> F:
+    """Add the settings with which confidence becomes nuclei."""
+    function = click.option(
+        "--split", type=click.IntRange(1), metavar="N",
+        help="At most N nuclei in one GeoJSON file; more go into further parts.",
+    )(function)  # fmt: skip
+    function = click.option("--gzip", is_flag=True, help="Write .geojson.gz.")(function)
+    function = click.option(
+        "--simplify", type=click.FloatRange(0, 5), default=0.125, metavar="UM",
+        help="How far an outline may lie from the exact one; 0 keeps every pixel corner.",
+    )(function)  # fmt: skip
+    function = click.option(
+        "--no-splitting", is_flag=True, help="Leave touching nuclei in one piece."
+    )(function)
+    function = click.option(
+        "--min-area", type=click.FloatRange(0), default=7.5, metavar="UM2", help="Drop smaller nuclei."
+    )(function)
+    return click.option(
+        "--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Confidence from which a pixel is nucleus.  [default: the model's]",
+    )(function)  # fmt: skip

@@ -1,0 +1,88 @@
+"""`wsiseg predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsiseg.cli import options
+
+
+@click.command()
+@options.slides_argument
+@options.output_option(None, "Folder of the outputs; finished slides in it are skipped, unfinished ones resumed.")
+@options.model_option
+@options.mpp_option
+@options.slide_mpp_option
+@options.objects_options
+@options.tissue_options
+@options.tile_option
+@options.workers_option
+@options.device_option
+@options.reader_option
+@options.scheduler_option
+@options.overwrite_option
+@options.verbosity_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    slides: tuple[str, ...],
+    output: Path,
+    model: Path | None,
+    mpp: float | None,
+    slide_mpp: float | None,
+    threshold: float | None,
+    min_area: float,
+    no_splitting: bool,
+    simplify: float,
+    gzip: bool,
+    split: int | None,
+    tissue_mask: Path | None,
+    no_tissue: bool,
+    tile_size: int,
+    workers: int | None,
+    device: str,
+    reader: str,
+    scheduler: str | None,
+    overwrite: bool,
+) -> None:
+    """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
+
+    For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one row a
+    nucleus) and .png (preview); OUT/summary.csv and OUT/run.json say what became of all.
+    """
+    from wsiseg.api import predict
+    from wsiseg.cli.progress import BatchProgress
+    from wsiseg.config import ObjectsConfig, PredictConfig, TissueConfig
+    from wsiseg.network.model import load_model
+    from wsiseg.slides.sources import expand
+
+    config = PredictConfig(
+        tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
+        objects=ObjectsConfig(
+            threshold=threshold, min_area_um2=min_area, split=not no_splitting, simplify_um=simplify
+        ),
+        mpp=mpp,
+        tile_px=tile_size,
+        workers=workers,
+        device=device,
+        reader=reader,
+        scheduler=scheduler,
+        overwrite=overwrite,
+        gzip=gzip,
+        split=split,
+    )
+    count = len(expand(list(slides), slide_mpp))
+    with BatchProgress(count, options.verbosity(ctx)) as progress:
+        reports = predict(
+            list(slides), output, load_model(model), slide_mpp=slide_mpp, config=config, observer=progress
+        )
+    bad = [report for report in reports if not report.is_whole]
+    if options.verbosity(ctx) >= 0:
+        click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done; see {output / 'summary.csv'}")
+    if bad:
+        click.echo("Not done:", err=True)
+        for report in bad:
+            click.echo(f"  {report.path}: {report.cause}", err=True)
+        ctx.exit(1)

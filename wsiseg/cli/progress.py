@@ -1,0 +1,118 @@
+"""Progress of a batch: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from wsiseg.inference.outputs import Observer, SlideReport
+
+# Seconds between two lines where there is no terminal.
+LINE_EVERY_S = 30.0
+
+
+class BatchProgress(Observer):
+    """Shows slides, MP/s, nuclei and the time left.
+
+    Parameters
+    ----------
+    slides : int
+        Slides in the batch.
+    verbosity : int
+        -1 says errors only, 2 shows tracebacks.
+    """
+
+    def __init__(self, slides: int, verbosity: int = 0) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._slides, self._verbosity, self._ended = slides, verbosity, 0
+        self._name, self._phase, self._nuclei = "", "", 0
+        self._megapixels = self._done = self._resumed = 0.0
+        self._started = self._last_line = 0.0
+        self._bars: Progress | None = None
+        if verbosity >= 0 and self._console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+        self._slide_bar: TaskID | None = None
+        self._all_bar: TaskID | None = None
+
+    def __enter__(self) -> BatchProgress:
+        if self._bars:
+            self._bars.start()
+            if self._slides > 1:
+                self._all_bar = self._bars.add_task("all slides", total=self._slides, speed="")
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
+        """See `Observer`."""
+        self._name, self._phase, self._nuclei = name, "", 0
+        self._megapixels, self._done, self._resumed = megapixels, resumed_megapixels, resumed_megapixels
+        self._started = self._last_line = time.monotonic()
+        if self._bars:
+            self._slide_bar = self._bars.add_task(name, total=megapixels, completed=resumed_megapixels, speed="")
+        elif self._verbosity >= 0:
+            resumed = f", {resumed_megapixels:.1f} MP done before" if resumed_megapixels else ""
+            self._line(f"{name}: {megapixels:.1f} MP of tissue{resumed}")
+
+    def advanced(self, megapixels: float, nuclei: int) -> None:
+        """See `Observer`."""
+        self._done += megapixels
+        self._nuclei += nuclei
+        if self._bars and self._slide_bar is not None:
+            self._bars.update(self._slide_bar, completed=self._done, speed=self._speed())
+        elif self._verbosity >= 0 and time.monotonic() - self._last_line > LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._line(f"{self._name}: {self._done:.1f} of {self._megapixels:.1f} MP, {self._speed()}")
+
+    def _speed(self) -> str:
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        speed = (self._done - self._resumed) / seconds
+        return f"{speed:.1f} MP/s, {self._nuclei:,} nuclei {self._phase}".rstrip()
+
+    def phase(self, name: str) -> None:
+        """See `Observer`."""
+        self._phase = f"({name})"
+        self.advanced(0.0, 0)
+
+    def slide_ended(self, report: SlideReport) -> None:
+        """See `Observer`."""
+        self._ended += 1
+        if self._bars and self._slide_bar is not None:
+            self._bars.remove_task(self._slide_bar)
+            self._slide_bar = None
+        if self._bars and self._all_bar is not None:
+            self._bars.update(self._all_bar, completed=self._ended)
+        if self._verbosity >= 0 or not report.is_whole:
+            self._line(f"[{self._ended}/{self._slides}] {_sentence(report)}")
+
+    def failed(self, error: BaseException) -> None:
+        """See `Observer`."""
+        if self._verbosity >= 2:
+            self._line("".join(traceback.format_exception(error)))
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+def _sentence(report: SlideReport) -> str:
+    if report.state == "failed":
+        return f"{report.name}: FAILED: {report.cause}"
+    found = f"{report.nuclei:,} nuclei"
+    if report.state == "skipped":
+        return f"{report.name}: done before, {found}" + (f"; {report.cause}" if report.cause else "")
+    speed = report.megapixels / report.seconds if report.seconds else 0.0
+    text = f"{report.name}: {found} in {report.tissue_mm2:.2f} mm2, {report.seconds:.1f} s, {speed:.1f} MP/s"
+    notes = [note for note in (report.cause, report.warnings) if note]
+    return "; ".join([text, *notes])

@@ -1,0 +1,115 @@
+"""What a slide is, and what `predict` would do with it, without computing it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsiseg.config import TissueConfig
+from wsiseg.errors import WsisegError
+from wsiseg.inference.engine import Engine
+from wsiseg.inference.stages import trimmed_core
+from wsiseg.inference.store import SHARD_PX
+from wsiseg.network.fcnn import RADIUS_PX
+from wsiseg.slides.reader import open_slide
+from wsiseg.slides.sources import SlideSource
+from wsiseg.slides.tiles import Grid
+from wsiseg.slides.tissue import find_tissue
+from wsiseg.slides.view import SlideView
+
+# Objects, polygons and writing take about this share on top of reading and the network.
+OTHER_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class SlideSurvey:
+    """One slide of `wsiseg info`; what is not known is None.
+
+    Parameters
+    ----------
+    name, path : str
+    error : str or None
+        Why the slide cannot be opened, or cannot be predicted as it is.
+    width_l0, height_l0 : int
+        Level-0 pixels.
+    levels : list of (width, height, downsample)
+    mpp : float or None
+        Micrometres per level-0 pixel, from the slide or the caller.
+    tissue_share : float
+        Share of the slide that is tissue.
+    megapixels : float
+        Pixels the network would compute, at its resolution.
+    seconds : float
+        How long predict may take here.
+    """
+
+    name: str
+    path: str
+    error: str | None = None
+    reader: str | None = None
+    width_l0: int | None = None
+    height_l0: int | None = None
+    levels: list[tuple[int, int, float]] | None = None
+    mpp: float | None = None
+    tissue_share: float | None = None
+    tissue_mm2: float | None = None
+    network_mpp: float | None = None
+    megapixels: float | None = None
+    seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def survey(
+    source: SlideSource, network_mpp: float, seconds_per_megapixel: float, tissue: TissueConfig, reader: str = "auto"
+) -> SlideSurvey:
+    """Return what is known of a slide; errors are in it, not raised.
+
+    Parameters
+    ----------
+    source : SlideSource
+    network_mpp : float
+        Resolution at which the network would work.
+    seconds_per_megapixel : float
+        How long the network takes here, see `measure_speed`.
+    tissue : TissueConfig
+    reader : str
+    """
+    known: dict[str, object] = {}
+    try:
+        with open_slide(source.path, reader=reader) as slide:
+            width, height = slide.dimensions
+            levels = [(*size, down) for size, down in zip(slide.level_dimensions, slide.level_downsamples, strict=True)]
+            known = {
+                "reader": slide.reader, "width_l0": width, "height_l0": height, "levels": levels,
+                "mpp": source.mpp or slide.mpp, "warnings": tuple(slide.warnings),
+            }  # fmt: skip
+            view = SlideView(slide, network_mpp, slide_mpp=source.mpp)
+            mpp_l0 = view.mpp / view.scale_l0
+            found = find_tissue(slide, tissue, mpp_l0)
+            grid = Grid(view.width, view.height, SHARD_PX)
+            boxes = [box for block in grid if (box := trimmed_core(block.core, found, view.scale_l0)) is not None]
+            pixels = sum((box.width + 2 * RADIUS_PX) * (box.height + 2 * RADIUS_PX) for box in boxes)
+            known |= {
+                "tissue_share": found.share,
+                "tissue_mm2": found.share * width * height * mpp_l0**2 * 1e-6,
+                "network_mpp": view.mpp,
+                "megapixels": sum(box.width * box.height for box in boxes) / 1e6,
+                "seconds": pixels / 1e6 * seconds_per_megapixel * (1 + OTHER_SHARE),
+            }
+    except WsisegError as error:
+        return SlideSurvey(source.name, source.path, error=getattr(error, "cause", str(error)), **known)  # type: ignore[arg-type]
+    return SlideSurvey(source.name, source.path, **known)  # type: ignore[arg-type]
+
+
+def measure_speed(engine: Engine, workers: int, side_px: int = 512) -> float:
+    """Return the seconds per megapixel of the network with all workers busy, from a short trial."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    rgb = np.full((side_px, side_px, 3), 200, np.uint8)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(engine.confidence, [rgb] * workers))
+        started = time.perf_counter()
+        list(pool.map(engine.confidence, [rgb] * workers))
+    return (time.perf_counter() - started) / (workers * side_px**2 / 1e6)
