@@ -13,6 +13,7 @@ from wsiseg.errors import SlideError
 from wsiseg.slides import files
 from wsiseg.slides.compose import over_white
 from wsiseg.slides.reader import Facts, Slide
+from wsiseg.slides.streams import is_cut_off
 from wsiseg.slides.tiles import Box
 
 MAX_IMAGE_PX = 80_000_000
@@ -49,6 +50,8 @@ class ImageSlide(Slide):
                 odd = []
                 if getattr(image, "n_frames", 1) > 1:
                     odd.append(f"it has {image.n_frames} frames; only the first is read")
+                if image.format == "JPEG" and is_cut_off(data):
+                    raise SlideError(self.path, "the JPEG is cut off")
                 pixels, remark = to_rgb(image, data)
         return pixels, {"image.format": str(image.format), "image.mode": image.mode}, (*odd, *remark)
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsiseg.slides.compose import over_white
-from wsiseg.slides.streams import declared_size
+from wsiseg.slides.streams import declared_size, is_cut_off
 from wsiseg.slides.tiles import Box
 
 CACHE_BYTES = 2**25
 MAX_SEGMENT_PX = 2**24
+LOST_SHARE = 0.01
 RGB, YCBCR = 2, 6
 JPEG, JPEG_2000 = {7, 33007}, {33004, 33005, 34712}
 PLAIN = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstd"}
@@ -48,6 +49,12 @@ class SegmentedPage:
         self.rows = -(-page.imagelength // self.segment_h)
         if min(len(self._offsets), len(self._counts)) < self.columns * self.rows * self.planes:
             raise UnsupportedPageError("its table of tiles is incomplete; the file is damaged or cut off")
+        ends = np.asarray(self._offsets, np.float64) + np.asarray(self._counts, np.float64)
+        if (ends > page.parent.filehandle.size).mean() > LOST_SHARE:
+            raise UnsupportedPageError(
+                f"its tiles reach to byte {ends.max():.0f}, the file ends at {page.parent.filehandle.size}: "
+                "it is cut off (an interrupted copy?)"
+            )
         self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._cache_lock = threading.Lock()
         self._cache_size = max(1, CACHE_BYTES // (self.segment_w * self.segment_h * 3))
@@ -101,6 +108,8 @@ class SegmentedPage:
             width, height = declared_size(data) or (0, 0)
             if not (0 < width <= self.segment_w and 0 < height <= self.segment_h):
                 raise ValueError(f"tile {index} is no picture of {self.segment_w} x {self.segment_h} pixels")
+            if is_cut_off(data):
+                raise ValueError(f"tile {index} is cut off")
         decoded, _, shape = page.decode(data, index, jpegtables=self._tables)
         if decoded is None or decoded.dtype != np.uint8:
             raise ValueError(f"tile {index} is not 8-bit")
