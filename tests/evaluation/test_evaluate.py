@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from label_files import XML, feature, region, square, store
 from PIL import Image
 
-from wsiseg.cli.evaluate import evaluate as command
+from wsiseg.cli.evaluate import command
 from wsiseg.errors import LabelError, UsageError
 from wsiseg.evaluation.evaluate import evaluate
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wsiseg.cli import options
+
 if TYPE_CHECKING:
     from wsiseg.evaluation.evaluate import Evaluation
 
@@ -17,7 +19,7 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("predictions", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -27,8 +29,9 @@ _COLUMNS = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write the table to this file: .csv (a row an image, then mean and sd) or .json.",
 )
+@options.verbosity_options
 @click.pass_context
-def evaluate(
+def command(
     ctx: click.Context, predictions: tuple[Path, ...], labels: Path, as_json: bool, output: Path | None
 ) -> None:
     """Dice, AJI, PQ, F1 and counts of PREDICTIONS against LABELS, per image and on average.
@@ -53,8 +56,11 @@ def evaluate(
         click.echo(result.to_json())
     else:
         _show(result)
-    for line in _remarks(result):
-        click.echo(line, err=True)
+    for line in result.failed.values():
+        click.echo(f"failed: {line}", err=True)
+    if options.verbosity(ctx) >= 0:
+        for line in _remarks(result):
+            click.echo(line, err=True)
     ctx.exit(1 if result.failed else 0)
 
 
@@ -95,7 +101,7 @@ def _text(value: float) -> str:
 
 
 def _remarks(result: Evaluation) -> list[str]:
-    lines = [f"failed: {cause}" for cause in result.failed.values()]
+    lines = []
     masks = sum(not image.has_instances for image in result.images)
     if masks:
         lines.append(

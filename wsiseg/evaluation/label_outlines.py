@@ -65,9 +65,7 @@ def _inside(
     inside = np.zeros((max(0, y1 - y0), max(0, x1 - x0)), bool)
     if inside.size:
         for ring, value in zip(rings, [True] + [False] * (len(rings) - 1), strict=True):
-            rows, cols = polygon(  # type: ignore[no-untyped-call]
-                ring[:, 1] - centre - y0, ring[:, 0] - centre - x0, inside.shape
-            )
+            rows, cols = polygon(ring[:, 1] - centre - y0, ring[:, 0] - centre - x0, inside.shape)
             inside[rows, cols] = value
     return window, inside
 
