@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wsiseg.inference.export import export
     from wsiseg.network.model import load_model
     from wsiseg.slides.reader import open_slide
-    from wsiseg.training.fit import fit
+    from wsiseg.report.training_run import fit
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "export", "fit", "load_model", "open_slide", "predict"]
@@ -18,7 +18,7 @@ __all__ = ["__version__", "evaluate", "export", "fit", "load_model", "open_slide
 _HOMES = {
     "evaluate": "wsiseg.evaluation.evaluate",
     "export": "wsiseg.inference.export",
-    "fit": "wsiseg.training.fit",
+    "fit": "wsiseg.report.training_run",
     "load_model": "wsiseg.network.model",
     "open_slide": "wsiseg.slides.reader",
     "predict": "wsiseg.api",

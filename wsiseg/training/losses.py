@@ -106,7 +106,7 @@ def contrastive_loss(
     features = patches.features
     table = similarity(features[torch.cat(rows).to(features.device)], features)
     loss = table.new_zeros(())
-    for k, block in enumerate(table.split([len(r) for r in rows])):
+    for k, block in enumerate(torch.split(table, [len(r) for r in rows])):
         scale = 1 / anchors**2 / images if anchors else 1 / len(positives[k]) ** 2
         to_positives = block[:, positives[k]]
         loss = loss + intra_loss(to_positives, block[:, negatives[k]], scale)

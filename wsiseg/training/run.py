@@ -122,8 +122,6 @@ def fit(
     started = time.monotonic()
     config, observer, folder = config or default_preset(), observer or Observer(), RunFolder(Path(output))
     where = resolve_device(device)
-    if labels is not None and config.validation_crops < 1:
-        raise UsageError("labels need validation crops")
     sources, failures = _open_all(
         expand([os.fspath(s) for s in slides], slide_mpp), config, reader, tissue, observer
     )
@@ -158,8 +156,10 @@ def fit(
             deadline = None if max_minutes is None else started + 60 * max_minutes
             finished = run.train(where, workers or min(4, threads + 1), deadline)
             choice = run.conclude("finished" if finished else "stopped")
-        except KeyboardInterrupt:
-            run.conclude("interrupted")
+        except BaseException as stop:
+            # Ctrl-C, or what a signal handler raises: not an error.
+            if not isinstance(stop, Exception):
+                run.interrupted()
             raise
         finally:
             views.close()
@@ -238,12 +238,7 @@ class _Run:
         """Write everything that follows from the states: models, metrics, run.json."""
         states = read_states(self.folder, self.config)
         if not states:
-            self.folder.write({**self.described, "state": outcome})
-            raise (
-                KeyboardInterrupt
-                if outcome == "interrupted"
-                else UsageError(f"{self.folder.path}: not one epoch was finished; give it more time")
-            )
+            raise UsageError(f"{self.folder.path}: not one epoch was finished; give it more time")
         rows = [row for number, state in states.items() for row in metrics_rows(number, state.history)]
         write_metrics(self.folder.path, rows)
         for number, state in states.items():
@@ -262,6 +257,13 @@ class _Run:
             )
         self.folder.write({**self.described, "state": outcome, "chosen": chosen})
         return choice
+
+    def interrupted(self) -> None:
+        """Leave a usable folder behind: the best model so far, if there is one."""
+        if read_states(self.folder, self.config):
+            self.conclude("interrupted")
+        else:
+            self.folder.write({**self.described, "state": "interrupted"})
 
     def _announce(self, validation: Validation) -> None:
         count, side = validation.pixels.shape[:2]

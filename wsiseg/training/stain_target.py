@@ -21,7 +21,10 @@ def haematoxylin(rgb: Pixels) -> npt.NDArray[np.float32]:
     density = np.log(np.maximum(np.arange(256) / 255, DARKEST)) / np.log(DARKEST)
     weights = np.linalg.inv(RGB_FROM_HED)[:, 0]
     red, green, blue = ((density * weight).astype(np.float32) for weight in weights)
-    return np.maximum(red[rgb[..., 0]] + green[rgb[..., 1]] + blue[rgb[..., 2]], 0)
+    found: npt.NDArray[np.float32] = np.maximum(
+        red[rgb[..., 0]] + green[rgb[..., 1]] + blue[rgb[..., 2]], np.float32(0)
+    )
+    return found
 
 
 def otsu_mask(rgb: Pixels, sigma_px: float = 1.0) -> Mask:
@@ -53,7 +56,8 @@ def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
     square = _neighbourhood(density * density, target.window_um / mpp)
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
     least = density.mean() + target.floor * (_otsu(density) - density.mean())
-    return (density > mean + target.spread * spread) & (density > least)
+    mask: Mask = (density > mean + target.spread * spread) & (density > least)
+    return mask
 
 
 def _smoothed(density: npt.NDArray[np.float32], sigma_px: float) -> npt.NDArray[np.float32]:

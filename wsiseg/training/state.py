@@ -128,7 +128,7 @@ def new_state(config: TrainingConfig, repeat: int, device: torch.device) -> Repe
         torch.manual_seed(torch_generator(Stage.INIT, config.seed, repeat).initial_seed())
         network = FCNN(config.classes)
         features = FeatureNetwork() if config.similarity == "cosine" else None
-    network = network.to(device).to(memory_format=torch.channels_last)
+    network = channels_last(network.to(device))
     features = None if features is None else features.to(device)
     parameters = [*network.parameters(), *(features.parameters() if features else ())]
     optimiser = torch.optim.Adam(
@@ -136,9 +136,14 @@ def new_state(config: TrainingConfig, repeat: int, device: torch.device) -> Repe
     )
     average = None
     if config.average > 0:
-        average = FCNN(config.classes).to(device).to(memory_format=torch.channels_last).eval()
+        average = channels_last(FCNN(config.classes).to(device)).eval()
         average.load_state_dict(network.state_dict())
     return RepeatState(network, features, optimiser, average)
+
+
+def channels_last(network: FCNN) -> FCNN:
+    """Return the network with its weights laid out channels last, which is twice as fast on a CPU."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def copied(network: FCNN) -> Weights:

@@ -72,7 +72,8 @@ def step_loss(
         confidence, config.sampler, config.patch_px, config.stride_px, config.draws, generator
     )
     terms: list[Tensor] = []
-    where = places(draw, patch_corners(*images.shape[-2:], config.patch_px, config.stride_px))
+    corners = patch_corners(images.shape[-2], images.shape[-1], config.patch_px, config.stride_px)
+    where = places(draw, corners)
     contrasted = config.contrastive_weight > 0 and can_contrast(where.klass, where.positive, config.classes)
     if contrasted:
         patches = gather_patches(images, confidence, where, config.patch_px)

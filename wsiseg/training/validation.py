@@ -18,7 +18,7 @@ from wsiseg.training.crops import draw_crop
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 from wsiseg.training.stain_target import otsu_mask
-from wsiseg.training.state import with_weights
+from wsiseg.training.state import channels_last, with_weights
 
 Mask = npt.NDArray[np.bool_]
 SIGMA_UM = 0.25
@@ -31,16 +31,17 @@ class Scores:
 
     Parameters
     ----------
-    stain : tuple of float
-        Mean Dice with the stain's mask, of the better polarity.
     inverted : tuple of bool
-        Whether that is the polarity in which nuclei are low.
+        Whether nuclei are where the channel is low: the better polarity, by the labels where there are labels,
+        else by the stain.
+    stain : tuple of float
+        Mean Dice with the stain's mask, in that polarity.
     dice : tuple of float or None
-        Mean Dice of confidence > 0.5 with the labels, where there are labels.
+        Mean Dice with the labels in that polarity, where there are labels.
     """
 
-    stain: tuple[float, ...]
     inverted: tuple[bool, ...]
+    stain: tuple[float, ...]
     dice: tuple[float, ...] | None
 
 
@@ -70,14 +71,13 @@ class Validation:
                 logits = network.logits(images.contiguous(memory_format=torch.channels_last))
             high.append((logits > 0).cpu().numpy())
         masks = np.concatenate(high).swapaxes(0, 1)
-        upright = [mean_dice(mask, self.stain) for mask in masks]
-        inverse = [mean_dice(~mask, self.stain) for mask in masks]
-        dice = None if self.labels is None else tuple(mean_dice(mask, self.labels) for mask in masks)
-        return Scores(
-            tuple(max(pair) for pair in zip(upright, inverse, strict=True)),
-            tuple(low > up for up, low in zip(upright, inverse, strict=True)),
-            dice,
-        )
+        judge = self.stain if self.labels is None else self.labels
+        inverted = tuple(mean_dice(~mask, judge) > mean_dice(mask, judge) for mask in masks)
+        nuclei = [~mask if low else mask for mask, low in zip(masks, inverted, strict=True)]
+        stain = tuple(mean_dice(mask, self.stain) for mask in nuclei)
+        labels = self.labels
+        dice = None if labels is None else tuple(mean_dice(mask, labels) for mask in nuclei)
+        return Scores(inverted, stain, dice)
 
 
 def mean_dice(masks: Mask, truth: Mask) -> float:
@@ -140,12 +140,13 @@ def _label_mask(source: TrainingSource, path: Path) -> Mask:
 def labelled_dice(
     weights: Mapping[str, torch.Tensor],
     channel: int,
+    inverted: bool,
     sources: Sequence[TrainingSource],
     labels: Mapping[str, Path],
     views: OpenViews,
 ) -> float:
-    """Return the mean Dice of confidence > 0.5 over the whole labelled images."""
-    network = with_weights(weights).to(memory_format=torch.channels_last)
+    """Return the mean Dice of a channel over the whole labelled images."""
+    network = channels_last(with_weights(weights))
     found = []
     for source in sources:
         if source.name not in labels:
@@ -153,6 +154,6 @@ def labelled_dice(
         pixels = views.get(source).read(Box(0, 0, source.width, source.height))
         with torch.no_grad():
             logits = network.logits(to_input(pixels).contiguous(memory_format=torch.channels_last))
-        mask = (logits[:, channel] > 0).numpy()
+        mask = (logits[:, channel] > 0).numpy() != inverted
         found.append(mean_dice(mask, _label_mask(source, labels[source.name])[None]))
     return float(np.mean(found))

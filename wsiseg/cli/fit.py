@@ -1,0 +1,165 @@
+"""`wsiseg fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsiseg.cli import options
+
+
+@click.command()
+@options.optional_slides_argument
+@options.output_option(None, "The run folder; a run of the same settings and slides in it is gone on with.")
+@click.option(
+    "--preset", type=click.Choice(["default", "paper"]), default="default",
+    help="default: led by the stain, the most accurate; paper: Boserup & Selvan (2023) as published.",
+)  # fmt: skip
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 1000),
+    help="Networks trained, of which one is chosen.  [default: the preset's]",
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Passes over the images at most.  [default: the preset's]"
+)
+@click.option(
+    "-b", "--batch-size", type=click.IntRange(1, 1024), help="Crops in a step.  [default: the preset's]"
+)
+@click.option(
+    "--similarity", type=click.Choice(["mse", "ce", "cosine", "mi", "kl"]),
+    help="How patches are compared.  [default: the preset's]",
+)  # fmt: skip
+@click.option(
+    "--inter", type=click.Choice(["log", "ratio"]),
+    help="Loss between classes: log (authors' code) or ratio (paper, eq. 8).  [default: the preset's]",
+)  # fmt: skip
+@click.option(
+    "--sampler", type=click.Choice(["entropy", "uniform", "probabilistic", "sentinel", "top"]),
+    help="How patches are drawn; all but entropy are for comparison.  [default: the preset's]",
+)  # fmt: skip
+@click.option(
+    "--labels", type=click.Path(path_type=Path, exists=True), metavar="DIR",
+    help="Labels matched by name. They never train: they choose epoch, channel and repeat, as in the paper. "
+    "Left out, the agreement with the haematoxylin stain chooses.",
+)  # fmt: skip
+@click.option(
+    "--select", metavar="REPEAT:CHANNEL",
+    help="Take this repeat (from 1) and channel (from 0) for the model; on a finished run, without SLIDES.",
+)  # fmt: skip
+@click.option(
+    "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",
+    help="Resolution at which the network is trained, um per pixel.  [default: the preset's]",
+)  # fmt: skip
+@options.slide_mpp_option
+@options.tissue_options
+@options.seed_option
+@click.option(
+    "--max-minutes", type=click.FloatRange(0, min_open=True), metavar="MIN",
+    help="Begin no epoch after that time. The result then depends on the speed of the machine.",
+)  # fmt: skip
+@click.option(
+    "-w", "--workers", "--num-workers", type=click.IntRange(1),
+    help="Threads that read crops ahead; no influence on the result.  [default: up to 4]",
+)  # fmt: skip
+@click.option(
+    "--threads", type=click.IntRange(1),
+    help="CPU threads that train; the same number gives the same bytes.  [default: the machine's cores]",
+)  # fmt: skip
+@options.device_option
+@options.reader_option
+@options.overwrite_option
+@options.verbosity_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    slides: tuple[str, ...],
+    output: Path,
+    preset: str,
+    repeats: int | None,
+    epochs: int | None,
+    batch_size: int | None,
+    similarity: str | None,
+    inter: str | None,
+    sampler: str | None,
+    labels: Path | None,
+    select: str | None,
+    mpp: float | None,
+    slide_mpp: float | None,
+    tissue_mask: Path | None,
+    no_tissue: bool,
+    seed: int,
+    max_minutes: float | None,
+    workers: int | None,
+    threads: int | None,
+    device: str,
+    reader: str,
+    overwrite: bool,
+) -> None:
+    """Learn a network from SLIDES, without labels: files, folders, globs, CSV lists (slide,mpp) or URLs.
+
+    Leaves RUN/model.safetensors for `wsiseg predict -m RUN`, the scores of every repeat, epoch and channel in
+    RUN/metrics.csv, and RUN/contact-sheet.png, on which you see what was chosen and can choose otherwise with
+    --select. An interrupted run goes on where it was with the same command.
+    """
+    if not slides:
+        _select_later(output, select)
+        return
+    from wsiseg.cli.fit_progress import FitProgress
+    from wsiseg.config import TissueConfig
+    from wsiseg.report.training_run import fit
+    from wsiseg.training.config import preset as preset_of
+
+    config = preset_of(
+        preset,
+        repeats=repeats,
+        epochs=epochs,
+        batch_size=batch_size,
+        similarity=similarity,
+        inter=inter,
+        sampler=sampler,
+        mpp=mpp,
+        seed=seed,
+    )
+    with FitProgress(config.repeats, config.epochs, options.verbosity(ctx)) as progress:
+        result = fit(
+            list(slides),
+            output,
+            config,
+            labels,
+            reader=reader,
+            slide_mpp=slide_mpp,
+            tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
+            device=device,
+            workers=workers,
+            threads=threads,
+            max_minutes=max_minutes,
+            select=select,
+            overwrite=overwrite,
+            observer=progress,
+        )
+    if options.verbosity(ctx) >= 0:
+        choice = result.choice
+        dice = "" if choice.dice is None else f", Dice {choice.dice:.3f}"
+        click.echo(
+            f"model: repeat {choice.repeat}, channel {choice.channel}"
+            f"{', inverted' if choice.inverted else ''}, epoch {choice.epoch}, score {choice.score:.3f}{dice}, chosen by {choice.by}"
+        )
+        click.echo(f"see {output / 'contact-sheet.png'}; use it: wsiseg predict SLIDES -m {output} -o OUT")
+    if result.failures:
+        click.echo("Left out:", err=True)
+        for failure in result.failures:
+            click.echo(f"  {failure}", err=True)
+        ctx.exit(1)
+
+
+def _select_later(output: Path, select: str | None) -> None:
+    from wsiseg.errors import UsageError
+
+    if select is None:
+        raise UsageError("no slides given; or give --select REPEAT:CHANNEL to choose again in a finished run")
+    from wsiseg.report.training_run import reselect
+
+    choice = reselect(output, select)
+    click.echo(f"model: repeat {choice.repeat}, channel {choice.channel}, epoch {choice.epoch}, as you chose")

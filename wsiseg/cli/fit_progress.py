@@ -1,0 +1,104 @@
+"""Progress of a training: a live bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from wsiseg.training.observer import Observer
+
+if TYPE_CHECKING:
+    from wsiseg.training.state import EpochRecord
+
+
+class FitProgress(Observer):
+    """Shows loss, skipped steps, score and the time left.
+
+    Parameters
+    ----------
+    repeats, epochs : int
+        Size of the run.
+    verbosity : int
+        -1 says errors only.
+    """
+
+    def __init__(self, repeats: int, epochs: int, verbosity: int = 0) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._repeats, self._epochs, self._quiet = repeats, epochs, verbosity < 0
+        self._score, self._skips, self._trained, self._begun = "", 0, 0.0, time.monotonic()
+        self._bar: Progress | None = None
+        if not self._quiet and self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[state]}", markup=False),
+                TimeElapsedColumn(),
+                console=self._console,
+            )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> FitProgress:
+        if self._bar:
+            self._bar.start()
+            self._task = self._bar.add_task("opening slides", total=self._repeats * self._epochs, state="")
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def message(self, text: str) -> None:
+        """See `Observer`."""
+        if not self._quiet:
+            self._console.print(text, markup=False)
+
+    def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
+        """See `Observer`."""
+        self._score, self._skips = "", 0
+        if done:
+            state = "was finished before" if done >= epochs else f"goes on after epoch {done}"
+            self.message(f"repeat {repeat + 1} of {self._repeats} {state}")
+        if self._bar and self._task is not None:
+            self._bar.update(
+                self._task,
+                description=f"repeat {repeat + 1}/{self._repeats}",
+                completed=repeat * epochs + done,
+            )
+
+    def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
+        """See `Observer`."""
+        self._trained += 1 / steps
+        if self._bar and self._task is not None:
+            place = repeat * self._epochs + epoch + (step + 1) / steps
+            shown = "-" if loss is None else f"{loss:.3f}"
+            state = f"loss {shown}, {self._skips + skips} skipped{self._score}, {self._left(place)} left"
+            self._bar.update(self._task, completed=place, state=state)
+
+    def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
+        """See `Observer`."""
+        self._skips += record.skips
+        self._score = f", score {record.scores[channel]:.3f}"
+        if record.dice is not None:
+            self._score += f", Dice {record.dice[channel]:.3f}"
+        if not self._bar:
+            loss = "-" if record.loss is None else f"{record.loss:.4f}"
+            place = repeat * self._epochs + record.epoch
+            self.message(
+                f"repeat {repeat + 1}/{self._repeats} epoch {record.epoch}/{self._epochs}: loss {loss}, "
+                f"{record.skips} of {record.steps} steps skipped, channel {channel}{self._score}, "
+                f"{record.seconds:.1f} s, {self._left(place)} left"
+            )
+
+    def repeat_done(self, repeat: int, folder: Path) -> None:
+        """See `Observer`."""
+
+    def _left(self, place: float) -> str:
+        """Return the time left at the speed so far, in words."""
+        rate = (time.monotonic() - self._begun) / max(self._trained, 1e-9)
+        seconds = rate * (self._repeats * self._epochs - place)
+        return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,118 @@
+"""Figures of one repeat, after figures 1 and 4 of Boserup & Selvan (2023)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from wsiseg.network.fcnn import FCNN, to_input
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.randomness import Stage, torch_generator
+from wsiseg.training.sampler import draw_patches, patch_corners
+from wsiseg.training.state import RepeatState, with_weights, write_whole
+from wsiseg.training.trainer import snapshot_epochs
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def confidence_maps(network: FCNN, rgb: Pixels) -> npt.NDArray[np.float32]:
+    """Return the K confidence maps of one image: uint8 (H, W, 3) -> float32 (K, H, W)."""
+    with torch.no_grad():
+        maps: npt.NDArray[np.float32] = network(to_input(rgb))[0].numpy()
+    return maps
+
+
+def figure1(state: RepeatState, config: TrainingConfig, rgb: Pixels, number: int) -> Figure:
+    """Draw the best channel's confidence map of one image at five epochs, with sampled patches.
+
+    Positive patches are white, negative ones red, as in the paper's figure 1.
+    """
+    channel = state.best_channel
+    epochs = [epoch for epoch in snapshot_epochs(config.epochs) if epoch in state.weights]
+    figure = Figure(figsize=(2.6 * (len(epochs) + 1), 3.0), layout="constrained")
+    axes = figure.subplots(1, len(epochs) + 1, squeeze=False)[0]
+    _show(axes[0], rgb, "image")
+    for axis, epoch in zip(axes[1:], epochs, strict=True):
+        maps = confidence_maps(with_weights(state.weights[epoch]), rgb)
+        _show(axis, maps[channel], f"epoch {epoch}")
+        axis.images[0].set(cmap="viridis", clim=(0, 1))
+        _outline_patches(axis, maps, channel, config, epoch)
+    figure.suptitle(
+        f"Repeat {number}, channel {channel}: confidence and sampled patches (white positive, red negative)",
+        fontsize=10,
+    )
+    return figure
+
+
+def figure4(state: RepeatState, number: int) -> Figure:
+    """Draw how mean confidence A and mean entropy B of candidate patches are distributed at each epoch."""
+    counts = torch.stack(state.histograms).numpy().astype(np.float64)
+    shares = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+    epochs, _, classes, _ = shares.shape
+    figure = Figure(figsize=(2.8 * classes + 0.8, 5.0), layout="constrained")
+    axes = figure.subplots(2, classes, squeeze=False, sharex=True, sharey=True)
+    drawn = None
+    for row, name in enumerate(("A: mean confidence", "B: mean entropy (bits)")):
+        for channel in range(classes):
+            axis = axes[row][channel]
+            drawn = axis.imshow(
+                np.sqrt(shares[:, row, channel].T),
+                origin="lower", aspect="auto", extent=(0.5, epochs + 0.5, 0, 1), vmin=0, vmax=1, cmap="magma",
+            )  # fmt: skip
+            if row == 0:
+                axis.set_title(f"channel {channel}", fontsize=9)
+            else:
+                axis.set_xlabel("epoch")
+        axes[row][0].set_ylabel(name)
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=axes, ticks=np.sqrt([0, 0.05, 0.25, 0.5, 1]))
+        bar.ax.set_yticklabels(["0", "5 %", "25 %", "50 %", "100 %"])
+        bar.set_label("share of the candidate patches")
+    figure.suptitle(f"Repeat {number}: candidate patches per epoch", fontsize=10)
+    return figure
+
+
+def draw_repeat(folder: Path, state: RepeatState, config: TrainingConfig, rgb: Pixels, number: int) -> None:
+    """Write figure1.png and figure4.png into the folder of a repeat."""
+    save_figure(figure1(state, config, rgb, number), folder / "figure1.png")
+    save_figure(figure4(state, number), folder / "figure4.png")
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    from io import BytesIO
+
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    write_whole(path, data.getvalue())
+
+
+def _show(axis: Any, image: npt.NDArray[Any], title: str) -> None:
+    axis.imshow(image, interpolation="nearest")
+    axis.set_title(title, fontsize=9)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _outline_patches(
+    axis: Any, maps: npt.NDArray[np.float32], channel: int, config: TrainingConfig, epoch: int
+) -> None:
+    side = config.patch_px
+    confidence = torch.from_numpy(maps)[None]
+    if min(confidence.shape[-2:]) < side:
+        return
+    generator = torch_generator(Stage.STEP, config.seed, epoch)
+    draw, _, _ = draw_patches(confidence, config.sampler, side, config.stride_px, config.draws, generator)
+    corners = patch_corners(confidence.shape[-2], confidence.shape[-1], side, config.stride_px)
+    drawn = zip(draw.index[0, channel], draw.positive[0, channel], draw.valid[0, channel], strict=True)
+    for index, positive, valid in drawn:
+        if valid:
+            row, col = corners[index].tolist()
+            colour = "white" if positive else "red"
+            axis.add_patch(Rectangle((col, row), side, side, fill=False, edgecolor=colour, linewidth=1.2))

@@ -1,0 +1,88 @@
+"""`wsiseg.fit`: training with its figures, contact sheet and report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from wsiseg.report.training_figures import Pixels, draw_repeat, save_figure
+from wsiseg.training import run
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.observer import Observer
+from wsiseg.training.run import FitResult, read_states
+from wsiseg.training.run_folder import RunFolder
+from wsiseg.training.selection import Choice, choice_of
+from wsiseg.training.state import FILE_NAME
+
+
+def fit(
+    slides: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    config: TrainingConfig | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> FitResult:
+    """Train networks on slides or images without labels, choose one, and draw what came of it.
+
+    Takes what `wsiseg.training.run.fit` takes, and writes figures of each repeat, a contact sheet and a report
+    beside what that leaves in the run folder.
+
+    Parameters
+    ----------
+    slides : sequence of path-like
+        Files, folders, globs, CSV lists or URLs.
+    output : path-like
+        The run folder.
+    config : TrainingConfig, optional
+        The default preset if left out.
+    labels : path-like, optional
+        Folder of labels, which choose epoch, channel and repeat and never train.
+    observer : Observer, optional
+        Is told of the progress.
+    **settings
+        reader, slide_mpp, tissue, device, workers, threads, max_minutes, select, overwrite.
+
+    Returns
+    -------
+    FitResult
+    """
+    result = run.fit(slides, output, config, labels, observer=observer, **settings)
+    draw_run(RunFolder(result.output), result.choice)
+    return result
+
+
+def reselect(output: str | os.PathLike[str], select: str) -> Choice:
+    """Put another repeat and channel, "REPEAT:CHANNEL", of a finished run into its model file."""
+    choice = run.reselect(output, select)
+    draw_run(RunFolder(Path(output)), choice)
+    return choice
+
+
+def draw_run(folder: RunFolder, choice: Choice) -> None:
+    """Draw the figures that are missing or older than their repeat, the contact sheet and the report."""
+    from wsiseg.report.contact_sheet import contact_sheet
+    from wsiseg.report.training_report import write_report
+
+    config = folder.config()
+    states = read_states(folder, config)
+    samples: Pixels = safetensors.torch.load(folder.samples.read_bytes())["pixels"].numpy()
+    for number, state in states.items():
+        path = folder.repeat(number)
+        if not _is_newer(path / "figure4.png", path / FILE_NAME):
+            draw_repeat(path, state, config, samples[0], number)
+    save_figure(contact_sheet(states, samples, choice), folder.path / "contact-sheet.png")
+    rows = []
+    for number, state in states.items():
+        best = choice if number == choice.repeat else choice_of(number, state, state.best_channel)
+        rows.append({**best.to_json(), "chosen": number == choice.repeat})
+    write_report(folder, rows)
+
+
+def _is_newer(drawn: Path, made_from: Path) -> bool:
+    return drawn.exists() and drawn.stat().st_mtime >= made_from.stat().st_mtime
