@@ -144,7 +144,8 @@ def command(
         dice = "" if choice.dice is None else f", Dice {choice.dice:.3f}"
         click.echo(
             f"model: repeat {choice.repeat}, channel {choice.channel}"
-            f"{', inverted' if choice.inverted else ''}, epoch {choice.epoch}, score {choice.score:.3f}{dice}, chosen by {choice.by}"
+            f"{', inverted' if choice.inverted else ''}, epoch {choice.epoch}, "
+            f"score {choice.score:.3f}{dice}, chosen by {choice.by}"
         )
         click.echo(f"see {output / 'contact-sheet.png'}; use it: wsiseg predict SLIDES -m {output} -o OUT")
     if result.failures:

@@ -30,13 +30,15 @@ def write_report(folder: RunFolder, rows: list[dict[str, Any]]) -> None:
     """
     described = folder.read() or {}
     chosen = described.get("chosen", {})
+    summary = (
+        f"{len(described.get('slides', []))} slides or images, preset {described['config']['preset']}, state: "
+        f"{described['state']}. Model: repeat {chosen.get('repeat')}, channel {chosen.get('channel')}, epoch "
+        f"{chosen.get('epoch')}, chosen by {chosen.get('by')}. Use it:"
+    )
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>wsiseg fit</title>",
         f"<style>{STYLE}</style><h1>wsiseg fit</h1>",
-        f"<p>{len(described.get('slides', []))} slides or images, preset {_text(described['config']['preset'])}, "
-        f"state: {_text(described['state'])}. Model: repeat {_text(chosen.get('repeat'))}, channel "
-        f"{_text(chosen.get('channel'))}, epoch {_text(chosen.get('epoch'))}, chosen by {_text(chosen.get('by'))}."
-        f" Use it: <code>wsiseg predict SLIDES -m {_text(folder.path.name)} -o OUT</code></p>",
+        f"<p>{_text(summary)} <code>wsiseg predict SLIDES -m {_text(folder.path.name)} -o OUT</code></p>",
         "<h2>Repeats, each at its best channel and epoch</h2>",
         _table(rows),
         "<h2>What every channel sees</h2>",

@@ -30,8 +30,8 @@ def fit(
 ) -> FitResult:
     """Train networks on slides or images without labels, choose one, and draw what came of it.
 
-    Takes what `wsiseg.training.run.fit` takes, and writes figures of each repeat, a contact sheet and a report
-    beside what that leaves in the run folder.
+    Figures of each repeat, a contact sheet and a report go beside what `wsiseg.training.run.fit` leaves in the
+    run folder.
 
     Parameters
     ----------

@@ -186,7 +186,8 @@ def paper_preset() -> TrainingConfig:
     Where text and code of the authors differ, this is their code: eq. 8 with a logarithm (the text has the
     plain ratio), r over 10 positives drawn with replacement and sums divided by 10^2 and the images of the
     batch (text: over all positives, divided by |P_k|^2), colours mapped to [0.05, 1], candidates on a grid of
-    20 px, Adam with learning rate 2e-4 and weight decay 1e-4, white crops drawn again.
+    20 px, Adam with learning rate 2e-4 and weight decay 1e-4, white crops drawn again. Other than there, a
+    channel may also show nuclei where it is low, and each epoch is scored on one fixed crop of each image.
     """
     return TrainingConfig(preset="paper", images_once=True)
 

@@ -82,8 +82,8 @@ def fit(
     config : TrainingConfig, optional
         The default preset if left out.
     labels : path-like, optional
-        Folder of labels, matched by name. With them epoch, channel and repeat are chosen by Dice, as in the
-        paper; they never train. Without them, by agreement with the haematoxylin stain.
+        Folder of labels, matched by name. With them epoch, channel, polarity and repeat are chosen by Dice,
+        as in the paper; they never train. Without them, by agreement with the haematoxylin stain.
     reader : str
         auto, openslide, tiffslide or image.
     slide_mpp : float, optional
@@ -251,6 +251,7 @@ class _Run:
             chosen["dice_whole_images"] = labelled_dice(
                 states[choice.repeat].kept(choice.channel),
                 choice.channel,
+                choice.inverted,
                 self.sources,
                 self.labels,
                 self.views,

@@ -48,7 +48,7 @@ class EpochRecord:
     scores : tuple of float
         Agreement with the stain.
     inverted : tuple of bool
-        Whether the better polarity is the one in which nuclei are low.
+        Whether nuclei are where the channel is low.
     dice : tuple of float or None
         Dice with the labels, where there are labels.
     seconds : float
@@ -67,10 +67,6 @@ class EpochRecord:
     def value(self, channel: int) -> float:
         """Return that by which the channel is chosen: Dice where there are labels, else the score."""
         return self.scores[channel] if self.dice is None else self.dice[channel]
-
-    def polarity(self, channel: int) -> bool:
-        """Return whether nuclei are low on the channel; never where labels decide (as in the paper)."""
-        return self.inverted[channel] if self.dice is None else False
 
 
 @dataclass

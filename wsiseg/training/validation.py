@@ -32,8 +32,8 @@ class Scores:
     Parameters
     ----------
     inverted : tuple of bool
-        Whether nuclei are where the channel is low: the better polarity, by the labels where there are labels,
-        else by the stain.
+        Whether nuclei are where the channel is low: the better polarity, by the labels where there are
+        labels, else by the stain.
     stain : tuple of float
         Mean Dice with the stain's mask, in that polarity.
     dice : tuple of float or None
