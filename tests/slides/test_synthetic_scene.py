@@ -40,6 +40,12 @@ def test_a_nucleus_across_blocks_is_one_and_alike_in_both():
     assert truth[truth > 0].size == pytest.approx(np.pi * 40**2, rel=0.1)
 
 
+def test_every_nucleus_of_the_truth_is_in_the_image(whole):
+    rgb, truth = whole
+    light = ndi.mean(rgb[..., 0], truth, np.unique(truth)[1:])
+    assert light.max() < 225
+
+
 def test_same_seed_same_slide_other_seed_other_slide():
     box = Box(100, 50, 300, 200)
     again = SyntheticSlide(1337, 1101, seed=5, tissue_share=0.8)

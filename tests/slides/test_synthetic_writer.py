@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import openslide
 import pytest
@@ -9,7 +11,7 @@ import tiffslide
 
 from wsiseg.errors import UsageError
 from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic, write_synthetic_image
-from wsiseg.slides.synthetic.writer import shrink
+from wsiseg.slides.synthetic.pyramid import shrink
 
 SLIDE = SyntheticSlide(1337, 1101, seed=5)
 
@@ -71,6 +73,19 @@ def test_small_and_odd_sizes(tmp_path, size):
     with openslide.OpenSlide(path) as reader:
         assert reader.dimensions == size
         assert np.abs(read(reader, 0).astype(int) - slide.render(slide.frame)).mean() < 5
+
+
+def test_memory_grows_with_a_band_and_not_with_the_slide(tmp_path):
+    def peak_bytes(height: int) -> int:
+        slide = SyntheticSlide(1024, height, tissue_share=0.0, pen=False)
+        tracemalloc.start()
+        write_synthetic(tmp_path / "a.svs", slide, levels=(4, 16), workers=1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(512)
+    assert peak_bytes(16 * 512) < peak_bytes(4 * 512) + 2_000_000 < 12 * 512 * 1024 * 3
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):

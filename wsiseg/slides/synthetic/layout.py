@@ -34,6 +34,10 @@ class Layout(NamedTuple):
     blur_cut: float
     density: float
     nucleus_scale: float
+    vesicular: float
+    depth: float
+    basophilia: float
+    texture: float
     pen_x_um: float
     pen_y_um: float
     pen_length_um: float
@@ -55,13 +59,19 @@ def membrane_distance(x: float, y: float, salt: int) -> float:
                 first, second = d, first
             elif d < second:
                 second = d
-    return np.sqrt(second) - np.sqrt(first)
+    return float(np.sqrt(second) - np.sqrt(first))
 
 
 @jit
 def tissue_field(x: float, y: float, seed: int, island_um: float) -> float:
     """Return the height of the islands at a place: tissue lies where it exceeds the layout's cut."""
-    return fractal_noise(x / island_um, y / island_um, 5, seed + 11)
+    x, y = x / island_um, y / island_um
+    return fractal_noise(
+        x + 0.35 * value_noise(2.0 * x, 2.0 * y, seed + 16),
+        y + 0.35 * value_noise(2.0 * y, 2.0 * x, seed + 17),
+        5,
+        seed + 11,
+    )
 
 
 @jit
@@ -73,7 +83,7 @@ def pen_field(x: float, y: float, layout: Layout) -> float:
     across = (dy * cos - dx * sin) / layout.pen_length_um
     across += 0.12 * np.sin(5.0 * along) + 0.02 * value_noise(14.0 * along, 3.0, layout.seed + 90)
     beyond = max(abs(along) - 0.5, 0.0)
-    return 1.0 - 2.0 * np.hypot(across, beyond) * layout.pen_length_um / layout.pen_width_um
+    return float(1.0 - 2.0 * np.hypot(across, beyond) * layout.pen_length_um / layout.pen_width_um)
 
 
 @jit
@@ -86,7 +96,8 @@ def fields_at(x: float, y: float, layout: Layout, out: npt.NDArray[np.float32]) 
     `membrane_distance`. PEN: see `pen_field`.
     """
     seed = layout.seed
-    out[:] = 0.0
+    for k in range(N_FIELDS):
+        out[k] = 0.0
     out[PEN] = pen_field(x, y, layout) if layout.pen_width_um > 0.0 else -1.0
     out[TISSUE] = tissue_field(x, y, seed, layout.island_um) - layout.tissue_cut
     if out[TISSUE] < -0.3:
@@ -101,12 +112,12 @@ def fields_at(x: float, y: float, layout: Layout, out: npt.NDArray[np.float32]) 
     out[CLEFT] = abs(fractal_noise(x / 120.0, y / 120.0, 3, seed + 56)) * 90.0 - layout.cleft_um * (
         0.4 + value_noise(x / 70.0, y / 70.0, seed + 59)
     )
-    warp = 45.0 * value_noise(x / 130.0, y / 130.0, seed + 61) + 5.0 * value_noise(
+    warp = 45.0 * value_noise(x / 130.0, y / 130.0, seed + 61) + 6.0 * value_noise(
         x / 28.0, y / 28.0, seed + 62
     )
     out[FIBRE_U] = x * layout.fibre_cos + y * layout.fibre_sin
     out[FIBRE_V] = y * layout.fibre_cos - x * layout.fibre_sin + warp
-    out[STRENGTH] = 1.0 + 0.22 * fractal_noise(x / 260.0, y / 260.0, 3, seed + 71)
+    out[STRENGTH] = 1.0 + 0.3 * fractal_noise(x / 200.0, y / 260.0, 3, seed + 71)
     focus = fractal_noise(x / 900.0, y / 900.0, 2, seed + 76) - layout.blur_cut
     out[BLUR] = min(max(focus * 4.0, 0.0), 1.0)
     out[CROWD] = fractal_noise(x / 85.0, y / 85.0, 2, seed + 81)
@@ -125,8 +136,26 @@ def field_grid(
     for row in range(rows):
         for col in range(cols):
             fields_at((x0 + col * step_px) * mpp, (y0 + row * step_px) * mpp, layout, values)
-            out[row, :, col] = values
+            for k in range(N_FIELDS):
+                out[row, k, col] = values[k]
     return out
+
+
+@jit
+def interpolate_row(
+    grid: npt.NDArray[np.float32], row: int, step_px: int, out: npt.NDArray[np.float32]
+) -> None:
+    """Interpolate the grid of `field_grid` to the centres of one row of pixels: (N_FIELDS, width)."""
+    j, t = row // step_px, np.float32((row % step_px + 0.5) / step_px)
+    n_cols = out.shape[1] // step_px
+    scale = np.float32(1.0 / step_px)
+    for k in range(N_FIELDS):
+        for i in range(n_cols):
+            a = grid[j, k, i] + t * (grid[j + 1, k, i] - grid[j, k, i])
+            b = grid[j, k, i + 1] + t * (grid[j + 1, k, i + 1] - grid[j, k, i + 1])
+            slope = (b - a) * scale
+            for c in range(step_px):
+                out[k, i * step_px + c] = a + slope * np.float32(c + 0.5)
 
 
 @jit
@@ -175,7 +204,11 @@ def make_layout(
         fibre_sin=float(np.sin(angle)),
         blur_cut=float(rng.uniform(0.3, 0.7)),
         density=density,
-        nucleus_scale=float(rng.uniform(0.85, 1.3)),
+        nucleus_scale=float(rng.uniform(0.7, 1.4)),
+        vesicular=float(rng.uniform(0.0, 0.9)),
+        depth=float(rng.uniform(0.75, 1.15)),
+        basophilia=float(rng.uniform(0.0, 0.16)),
+        texture=float(rng.uniform(0.7, 1.25)),
         pen_x_um=float(width_um * rng.uniform(0.3, 0.7)),
         pen_y_um=float(height_um * rng.choice([0.07, 0.93])),
         pen_length_um=0.35 * longer,

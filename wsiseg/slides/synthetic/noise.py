@@ -55,12 +55,13 @@ def value_noise(x: float, y: float, salt: int) -> float:
 def fractal_noise(x: float, y: float, octaves: int, salt: int) -> float:
     """Return octaves of `value_noise`, each turned, twice as fine and half as strong (sd about 0.4)."""
     total, weight, norm = 0.0, 1.0, 0.0
+    x, y = 0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y
     for octave in range(octaves):
         total += weight * value_noise(x, y, salt + octave)
         norm += weight * weight
         x, y = 1.6 * x - 1.2 * y + 17.3, 1.2 * x + 1.6 * y - 5.7
         weight *= 0.5
-    return total / np.sqrt(norm)
+    return float(total / np.sqrt(norm))
 
 
 @jit
@@ -72,7 +73,13 @@ def sample(texture: npt.NDArray[np.float32], x: float, y: float) -> float:
     i1, j1 = (i + 1) & 1023, (j + 1) & 1023
     top = texture[j0, i0] + u * (texture[j0, i1] - texture[j0, i0])
     bottom = texture[j1, i0] + u * (texture[j1, i1] - texture[j1, i0])
-    return top + v * (bottom - top)
+    return float(top + v * (bottom - top))
+
+
+@jit
+def pick(texture: npt.NDArray[np.float32], x: float, y: float) -> float:
+    """Return the texel of a tileable texture at a place in texels."""
+    return float(texture[int(np.floor(y)) & 1023, int(np.floor(x)) & 1023])
 
 
 @lru_cache(maxsize=8)
@@ -93,7 +100,7 @@ def textures(mpp: float) -> npt.NDArray[np.float32]:
         total /= total.std()
         return ndi.gaussian_filter(total, extra, mode="wrap") if extra > 0 else total
 
-    grain = band((0.8, 1.6, 3.2), (0.8, 1.0, 0.7))
+    grain = band((0.7, 1.4, 2.8), (0.9, 1.0, 0.6))
     mottle = band((3.0, 7.0, 14.0), (0.6, 1.0, 0.9))
     scanner = ndi.gaussian_filter(rng.standard_normal(grain.shape), 0.6, mode="wrap")
     stack = np.stack([grain, mottle, scanner / scanner.std()]).astype(np.float32)

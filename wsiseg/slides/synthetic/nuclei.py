@@ -1,6 +1,8 @@
-"""Nuclei of a synthetic slide: placed on a jittered lattice, so that any box needs its neighbourhood only."""
+"""Nuclei that would grow in each cell of a lattice: kind, shape and stain, from the cell alone."""
 
 from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +28,6 @@ from wsiseg.slides.synthetic.noise import normal, uniform
 
 PITCH_UM = 5.0
 MAX_SEMI_AXIS_UM = 9.0
-# two nuclei meet when their centres are closer than the sum of their largest radii
-_NEIGHBOURS = int(np.ceil(2.0 * MAX_SEMI_AXIS_UM / PITCH_UM)) + 1
-# two rounds of thinning look that far; a nucleus itself reaches two cells
-_HALO = 3 * _NEIGHBOURS
-REACH_UM = 1.35 * MAX_SEMI_AXIS_UM
-
 EPITHELIAL, LYMPHOCYTE, SPINDLE = range(3)
 
 NUCLEUS = np.dtype(
@@ -54,9 +50,14 @@ NUCLEUS = np.dtype(
         ("phase4", np.float64),
         ("priority", np.int64),
         ("slack", np.float64),
+        ("vesicular", np.float64),
+        ("nucleoli", np.int64),
+        ("halo", np.float64),
     ]
 )
 Nuclei = npt.NDArray[np.void]
+# one record of it; its fields have no static types
+Nucleus: TypeAlias = Any
 
 
 @jit
@@ -67,7 +68,7 @@ def _fibre_angle(x: float, y: float, layout: Layout, values: npt.NDArray[np.floa
     fields_at(x + 2.0, y, layout, values)
     dv_dx = values[FIBRE_V] - here
     fields_at(x, y + 2.0, layout, values)
-    return np.arctan2(-dv_dx, values[FIBRE_V] - here)
+    return float(np.arctan2(-dv_dx, values[FIBRE_V] - here))
 
 
 @jit
@@ -95,27 +96,30 @@ def _choose(col: int, row: int, f: npt.NDArray[np.float32], layout: Layout) -> i
 
 
 @jit
-def _shape(nucleus: Nuclei, kind: int, col: int, row: int, layout: Layout, angle: float) -> None:
+def _shape(nucleus: Nucleus, kind: int, col: int, row: int, layout: Layout, angle: float) -> None:
     """Draw size, aspect, irregular outline and depth of stain of one nucleus."""
     seed = layout.seed
     size, form = normal(col, row, seed + 5), uniform(col, row, seed + 6)
     if kind == EPITHELIAL:
-        area = 40.0 * layout.nucleus_scale * np.exp(0.28 * size)
-        aspect, irregular, depth = 1.08 + 0.8 * form * form, 0.055, 0.62
+        area = 40.0 * layout.nucleus_scale * np.exp(0.36 * size)
+        aspect, irregular, depth = 1.08 + 1.0 * form * form, 0.075, 0.62
     elif kind == LYMPHOCYTE:
-        area, aspect, irregular, depth = 23.0 * np.exp(0.16 * size), 1.02 + 0.25 * form, 0.035, 1.05
+        area, aspect, irregular, depth = 23.0 * np.exp(0.16 * size), 1.02 + 0.35 * form, 0.05, 1.0
     else:
-        area, aspect, irregular, depth = 22.0 * np.exp(0.3 * size), 1.9 + 2.2 * form, 0.06, 0.85
+        area, aspect, irregular, depth = 21.0 * np.exp(0.35 * size), 1.8 + 2.8 * form, 0.08, 0.8
     nucleus["major_um"] = min(np.sqrt(area * aspect / np.pi), MAX_SEMI_AXIS_UM)
     nucleus["minor_um"] = np.sqrt(area / aspect / np.pi)
     nucleus["cos"], nucleus["sin"] = np.cos(angle), np.sin(angle)
     nucleus["kind"] = kind
-    nucleus["strength"] = depth * np.exp(0.22 * normal(col, row, seed + 8))
+    nucleus["strength"] = max(depth * layout.depth * np.exp(0.34 * normal(col, row, seed + 8)), 0.32)
+    nucleus["vesicular"] = min(max(layout.vesicular + 0.3 * normal(col, row, seed + 18), 0.0), 1.0)
+    nucleus["nucleoli"] = int((0.6 + 2.4 * layout.vesicular) * uniform(col, row, seed + 19))
+    nucleus["halo"] = max(2.4 * uniform(col, row, seed + 20) - 1.9, 0.0)
     _outline(nucleus, irregular, col, row, seed)
 
 
 @jit
-def _outline(nucleus: Nuclei, irregular: float, col: int, row: int, seed: int) -> None:
+def _outline(nucleus: Nucleus, irregular: float, col: int, row: int, seed: int) -> None:
     """Draw three waves on the outline, and the number that its chromatin grows from."""
     nucleus["wave2"] = irregular * normal(col, row, seed + 9)
     nucleus["wave3"] = 0.8 * irregular * normal(col, row, seed + 10)
@@ -128,7 +132,7 @@ def _outline(nucleus: Nuclei, irregular: float, col: int, row: int, seed: int) -
 
 
 @jit
-def _candidates(
+def candidates(
     col0: int, row0: int, cols: int, rows: int, layout: Layout, columns: int, out: Nuclei
 ) -> npt.NDArray[np.int8]:
     """Fill one candidate for each lattice cell of a window; return 1 where there is one."""
@@ -159,132 +163,14 @@ def _candidates(
     return present
 
 
-@jit
-def radius_towards(nucleus: Nuclei, dx: float, dy: float) -> float:
-    """Return the radius of the nucleus's ellipse in the direction (dx, dy), of any length above 0."""
-    along = (dx * nucleus["cos"] + dy * nucleus["sin"]) / nucleus["major_um"]
-    across = (dy * nucleus["cos"] - dx * nucleus["sin"]) / nucleus["minor_um"]
-    return np.sqrt((dx * dx + dy * dy) / (along * along + across * across))
-
-
-@jit
-def _collide(a: Nuclei, b: Nuclei) -> bool:
-    """Whether two nuclei would overlap by more than touching ones do."""
-    dx, dy = b["x_um"] - a["x_um"], b["y_um"] - a["y_um"]
-    distance = np.sqrt(dx * dx + dy * dy)
-    slack = min(a["slack"], b["slack"])
-    if distance >= slack * (a["major_um"] + b["major_um"]):
-        return False
-    if distance < 1e-6:
-        return True
-    return distance < slack * (radius_towards(a, dx, dy) + radius_towards(b, dx, dy))
-
-
-@jit
-def _thin(grid: Nuclei, state: npt.NDArray[np.int8], extra: Nuclei) -> None:
-    """Let the nucleus of higher priority win, in two rounds; winners get state 2, the rest 0.
-
-    The second round is among those that lost to a loser only. A candidate's fate so depends on cells
-    within `_HALO` of it and on nothing else.
-    """
-    rows, cols = state.shape
-    for row in range(rows):
-        for col in range(cols):
-            for k in range(extra.size):
-                if state[row, col] == 1 and _collide(extra[k], grid[row, col]):
-                    state[row, col] = 0
-    for _ in range(2):
-        before = state.copy()
-        for row in range(rows):
-            for col in range(cols):
-                if before[row, col] == 1 and _wins(grid, before, row, col):
-                    state[row, col] = 2
-        for row in range(rows):
-            for col in range(cols):
-                if state[row, col] == 1 and _meets_winner(grid, state, row, col):
-                    state[row, col] = 0
-
-
-@jit
-def _wins(grid: Nuclei, state: npt.NDArray[np.int8], row: int, col: int) -> bool:
-    rows, cols = state.shape
-    me = grid[row, col]
-    for r in range(max(row - _NEIGHBOURS, 0), min(row + _NEIGHBOURS + 1, rows)):
-        for c in range(max(col - _NEIGHBOURS, 0), min(col + _NEIGHBOURS + 1, cols)):
-            if state[r, c] == 1 and (r != row or c != col):
-                other = grid[r, c]
-                above = other["priority"] > me["priority"] or (
-                    other["priority"] == me["priority"] and other["id"] > me["id"]
-                )
-                if above and _collide(me, other):
-                    return False
-    return True
-
-
-@jit
-def _meets_winner(grid: Nuclei, state: npt.NDArray[np.int8], row: int, col: int) -> bool:
-    rows, cols = state.shape
-    for r in range(max(row - _NEIGHBOURS, 0), min(row + _NEIGHBOURS + 1, rows)):
-        for c in range(max(col - _NEIGHBOURS, 0), min(col + _NEIGHBOURS + 1, cols)):
-            if state[r, c] == 2 and _collide(grid[row, col], grid[r, c]):
-                return True
-    return False
-
-
-@jit
-def _any_tissue(x0: float, y0: float, x1: float, y1: float, layout: Layout) -> bool:
-    values = np.empty(N_FIELDS, np.float32)
-    for row in range(9):
-        for col in range(9):
-            x, y = x0 + (x1 - x0) * col / 8.0, y0 + (y1 - y0) * row / 8.0
-            fields_at(x, y, layout, values)
-            if values[TISSUE] > -0.2:
-                return True
-    return False
-
-
-@jit
-def place(x0: float, y0: float, x1: float, y1: float, layout: Layout, columns: int, extra: Nuclei) -> Nuclei:
-    """Return the nuclei that may reach into a box (micrometres), explicit ones first, then by lattice cell.
-
-    `columns` is the number of lattice columns that ids are counted with.
-    """
-    col0 = int(np.floor((x0 - REACH_UM) / PITCH_UM)) - _HALO
-    row0 = int(np.floor((y0 - REACH_UM) / PITCH_UM)) - _HALO
-    cols = int(np.floor((x1 + REACH_UM) / PITCH_UM)) + _HALO + 1 - col0
-    rows = int(np.floor((y1 + REACH_UM) / PITCH_UM)) + _HALO + 1 - row0
-    out = np.empty(extra.size + rows * cols, NUCLEUS)
-    count = 0
-    for k in range(extra.size):
-        reach = 1.4 * extra[k]["major_um"]
-        x, y = extra[k]["x_um"], extra[k]["y_um"]
-        if x0 - reach < x < x1 + reach and y0 - reach < y < y1 + reach:
-            out[count] = extra[k]
-            count += 1
-    if layout.density <= 0.0:
-        return out[:count]
-    grid = np.empty((rows, cols), NUCLEUS)
-    state = _candidates(col0, row0, cols, rows, layout, columns, grid)
-    _thin(grid, state, extra)
-    for row in range(rows):
-        for col in range(cols):
-            if state[row, col] == 2:
-                x, y = grid[row, col]["x_um"], grid[row, col]["y_um"]
-                if x0 - REACH_UM < x < x1 + REACH_UM and y0 - REACH_UM < y < y1 + REACH_UM:
-                    out[count] = grid[row, col]
-                    count += 1
-    return out[:count]
-
-
-def make_extra(places_um: list[tuple[float, float, float]], seed: int, first_id: int) -> Nuclei:
-    """Return explicit nuclei, nearly round, from (x, y, radius) in micrometres, with ids from `first_id`."""
+def make_extra(places_um: list[tuple[float, float, float]], first_id: int) -> Nuclei:
+    """Return explicit nuclei, round, from (x, y, radius) in micrometres, with ids from `first_id`."""
     out = np.zeros(len(places_um), NUCLEUS)
     for k, (x, y, radius) in enumerate(places_um):
         nucleus = out[k]
         nucleus["x_um"], nucleus["y_um"] = x, y
         nucleus["major_um"] = nucleus["minor_um"] = radius
         nucleus["cos"], nucleus["kind"], nucleus["strength"] = 1.0, EPITHELIAL, 0.75
-        _outline.py_func(nucleus, 0.01, k, -977, seed)  # type: ignore[attr-defined]
-        nucleus["id"], nucleus["slack"] = first_id + k, 1.0
+        nucleus["id"], nucleus["slack"], nucleus["salt"] = first_id + k, 1.0, 7919 * (k + 1) % 1048576
         nucleus["priority"] = 2_000_000_000 - k
     return out

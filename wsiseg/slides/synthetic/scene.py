@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import UsageError
-from wsiseg.slides.synthetic import nuclei as nuclei_module
-from wsiseg.slides.synthetic import render, stain
+from wsiseg.slides.synthetic import optics, paint, raster, stain
 from wsiseg.slides.synthetic.layout import BLUR, PEN, TISSUE, Layout, field_grid, make_layout
 from wsiseg.slides.synthetic.noise import textures
+from wsiseg.slides.synthetic.nuclei import PITCH_UM, Nuclei, make_extra
+from wsiseg.slides.synthetic.placement import place
 from wsiseg.slides.tiles import Box, Grid
 
 BLOCK_PX = 512
@@ -65,7 +66,7 @@ class SyntheticSlide:
     noise : float
         Standard deviation of the scanner's noise, in grey levels.
     extra_nuclei : tuple of (x, y, radius)
-        Nearly round nuclei at given places, in level-0 pixels; others make way for them.
+        Round nuclei at given places, in level-0 pixels; others make way for them.
 
     Raises
     ------
@@ -104,11 +105,11 @@ class SyntheticSlide:
     @property
     def _columns(self) -> int:
         """Lattice columns, with some beyond both edges."""
-        return int(self.width * self.mpp / nuclei_module.PITCH_UM) + 10
+        return int(self.width * self.mpp / PITCH_UM) + 10
 
     @property
     def _n_lattice(self) -> int:
-        return self._columns * (int(self.height * self.mpp / nuclei_module.PITCH_UM) + 10)
+        return self._columns * (int(self.height * self.mpp / PITCH_UM) + 10)
 
     def render(self, box: Box) -> npt.NDArray[np.uint8]:
         """Return RGB of a box inside the slide, (height, width, 3) uint8, the same bits in any box."""
@@ -148,22 +149,22 @@ class SyntheticSlide:
         window = block.grown(_MARGIN_PX)
         fields = self._fields(window)
         bare = fields[:, TISSUE].max() < -0.1 and fields[:, PEN].max() < -0.1
-        if bare and not self._has_extra(window):
-            render.develop_glass(block.x0, block.y0, scene.glass, scene.textures[2], self.noise, out)
-            return out
         nuclei, owner, rho = self._rasterised(window)
+        if bare and nuclei.size == 0:
+            optics.develop_glass(block.x0, block.y0, scene.glass, scene.textures[2], self.noise, out)
+            return out
         density = np.empty((3, *owner.shape), np.float32)
-        render.stain(
+        paint.stain(
             fields, self._step_px, window.x0, window.y0, self.mpp, nuclei, owner, rho, scene.textures,
-            _HAEMATOXYLIN, density,
+            _HAEMATOXYLIN, scene.layout, density,
         )  # fmt: skip
         scratch = np.zeros(owner.shape, np.float32)
-        render.blur(density, scene.optics, scratch)
+        optics.blur(density, scene.lens, scratch)
         if fields[:, BLUR].max() > 0.0:
             soft = density.copy()
-            render.blur(soft, scene.defocus, scratch)
-            render.mix_blurred(density, soft, fields, self._step_px)
-        render.develop(
+            optics.blur(soft, scene.defocus, scratch)
+            optics.mix_blurred(density, soft, fields, self._step_px)
+        optics.develop(
             density, _MARGIN_PX, block.x0, block.y0, scene.stains, scene.glass, scene.textures[2], self.noise,
             scene.transmission, out,
         )  # fmt: skip
@@ -179,13 +180,11 @@ class SyntheticSlide:
         ids = np.append(nuclei["id"], 0).astype(np.int32)
         return np.where(rho <= 1.0, ids[owner], np.int32(0))
 
-    def _rasterised(
-        self, window: Box
-    ) -> tuple[nuclei_module.Nuclei, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def _rasterised(self, window: Box) -> tuple[Nuclei, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         nuclei = _place(self, window)
         owner = np.full((window.height, window.width), -1, np.int32)
         rho = np.full(owner.shape, 9.0, np.float32)
-        render.rasterise(nuclei, window.x0, window.y0, owner, rho, self.mpp)
+        raster.rasterise(nuclei, window.x0, window.y0, owner, rho, self.mpp)
         return nuclei, owner, rho
 
     def _fields(self, window: Box) -> npt.NDArray[np.float32]:
@@ -194,12 +193,6 @@ class SyntheticSlide:
             window.x0, window.y0, window.width // step + 1, window.height // step + 1, step, self.mpp,
             _scene(self).layout,
         )  # fmt: skip
-
-    def _has_extra(self, window: Box) -> bool:
-        return any(
-            window.x0 - 1.5 * r < x < window.x1 + 1.5 * r and window.y0 - 1.5 * r < y < window.y1 + 1.5 * r
-            for x, y, r in self.extra_nuclei
-        )
 
     def _blocks(self, box: Box) -> list[tuple[Box, Box]]:
         """Return the whole blocks that meet a box, each with what they share."""
@@ -215,12 +208,12 @@ class SyntheticSlide:
 
 class _Scene(NamedTuple):
     layout: Layout
-    extra: nuclei_module.Nuclei
+    extra: Nuclei
     stains: npt.NDArray[np.float32]
     glass: npt.NDArray[np.float32]
     transmission: npt.NDArray[np.float32]
     textures: npt.NDArray[np.float32]
-    optics: npt.NDArray[np.float32]
+    lens: npt.NDArray[np.float32]
     defocus: npt.NDArray[np.float32]
 
 
@@ -232,12 +225,12 @@ def _scene(slide: SyntheticSlide) -> _Scene:
     places = [(x * slide.mpp, y * slide.mpp, r * slide.mpp) for x, y, r in slide.extra_nuclei]
     return _Scene(
         layout=layout,
-        extra=nuclei_module.make_extra(places, layout.seed, slide._n_lattice + 1),
+        extra=make_extra(places, slide._n_lattice + 1),
         stains=stain.stain_matrix(slide.seed, slide.stain_variation),
         glass=stain.glass_colour(slide.seed),
         transmission=stain.transmission(),
         textures=textures(slide.mpp),
-        optics=_gaussian(0.24 / slide.mpp, 3),
+        lens=_gaussian(0.18 / slide.mpp, 2),
         defocus=_gaussian(0.55 / slide.mpp, 5),
     )
 
@@ -245,10 +238,11 @@ def _scene(slide: SyntheticSlide) -> _Scene:
 def _gaussian(sigma_px: float, reach: int) -> npt.NDArray[np.float32]:
     """Return the taps of a Gaussian from its centre to `reach`, of sum 1 over both sides."""
     taps = np.exp(-0.5 * (np.arange(reach + 1) / max(sigma_px, 0.05)) ** 2)
-    return (taps / (2.0 * taps.sum() - taps[0])).astype(np.float32)
+    out: npt.NDArray[np.float32] = (taps / (2.0 * taps.sum() - taps[0])).astype(np.float32)
+    return out
 
 
-def _place(slide: SyntheticSlide, window: Box) -> nuclei_module.Nuclei:
+def _place(slide: SyntheticSlide, window: Box) -> Nuclei:
     scene = _scene(slide)
     x0, y0, x1, y1 = (v * slide.mpp for v in window)
-    return nuclei_module.place(x0, y0, x1, y1, scene.layout, slide._columns, scene.extra)
+    return place(x0, y0, x1, y1, scene.layout, slide._columns, scene.extra)

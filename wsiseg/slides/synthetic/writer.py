@@ -10,20 +10,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from wsiseg.errors import UsageError
-from wsiseg.slides.synthetic.jit import jit
+from wsiseg.slides.synthetic.pyramid import Encoder, Level, Pixels, Thumbnail
 from wsiseg.slides.synthetic.scene import BLOCK_PX, SyntheticSlide
 from wsiseg.slides.tiles import Box
 
-Pixels = npt.NDArray[np.uint8]
-
 _THUMBNAIL_PX = 768
-_COARSEST_PX = 4096
+_COARSEST_PX = 2048
 
 
 def write_synthetic(
@@ -76,8 +72,8 @@ def write_synthetic(
     try:
         with ExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(threads))
-            encoder = _Encoder(pool, tile_px, quality)
-            thumbnail = _Thumbnail()
+            encoder = Encoder(pool, tile_px, quality)
+            thumbnail = Thumbnail()
             chain = _chain(slide, downsamples, encoder, thumbnail, target.parent, stack)
             _write_pages(beside, slide, downsamples, chain, thumbnail, encoder, aperio, header_mpp)
         os.replace(beside, target)
@@ -101,9 +97,10 @@ def write_synthetic_image(path: str | os.PathLike[str], slide: SyntheticSlide) -
 
 
 def _default_levels(slide: SyntheticSlide) -> tuple[int, ...]:
-    downsamples: list[int] = []
-    while max(slide.width, slide.height) > _COARSEST_PX * (downsamples[-1] if downsamples else 0.5):
-        downsamples.append(4 * (downsamples[-1] if downsamples else 1))
+    downsample, downsamples = 1, []
+    while max(slide.width, slide.height) > _COARSEST_PX * downsample:
+        downsample *= 4
+        downsamples.append(downsample)
     return tuple(downsamples)
 
 
@@ -121,9 +118,9 @@ def _write_pages(
     path: Path,
     slide: SyntheticSlide,
     downsamples: tuple[int, ...],
-    chain: list[_Level],
-    thumbnail: _Thumbnail,
-    encoder: _Encoder,
+    chain: list[Level],
+    thumbnail: Thumbnail,
+    encoder: Encoder,
     aperio: bool,
     header_mpp: bool,
 ) -> None:
@@ -150,21 +147,20 @@ def _write_pages(
         )
         if aperio:
             small = thumbnail.image()
-            note = (
-                f"Aperio Image Library\n{slide.width}x{slide.height} -> {small.shape[1]}x{small.shape[0]} - "
-            )
+            size = f"{slide.width}x{slide.height} -> {small.shape[1]}x{small.shape[0]}"
+            note = f"Aperio Image Library\n{size} - "
             tif.write(small, photometric="rgb", description=note, metadata=None, software=False)
         for downsample, level in zip(downsamples, chain[1:], strict=True):
             if header_mpp:
                 options["resolution"] = (per_cm / downsample, per_cm / downsample)
-            note = f"{header}|downsample = {downsample}" if aperio else None
+            text = f"{header}|downsample = {downsample}" if aperio else None
             shape = (level.height, level.width, 3)
             tif.write(
-                level.spooled(), shape=shape, subfiletype=0 if aperio else 1, description=note, **options
+                level.spooled(), shape=shape, subfiletype=0 if aperio else 1, description=text, **options
             )
 
 
-def _aperio_header(slide: SyntheticSlide, encoder: _Encoder, header_mpp: bool) -> str:
+def _aperio_header(slide: SyntheticSlide, encoder: Encoder, header_mpp: bool) -> str:
     size = f"{slide.width}x{slide.height}"
     text = (
         f"Aperio Image Library wsiseg synthetic\r\n{size} [0,0 {size}] ({encoder.tile_px}x{encoder.tile_px}) "
@@ -178,20 +174,20 @@ def _aperio_header(slide: SyntheticSlide, encoder: _Encoder, header_mpp: bool) -
 def _chain(
     slide: SyntheticSlide,
     downsamples: tuple[int, ...],
-    encoder: _Encoder,
-    thumbnail: _Thumbnail,
+    encoder: Encoder,
+    thumbnail: Thumbnail,
     folder: Path,
     stack: ExitStack,
-) -> list[_Level]:
+) -> list[Level]:
     """Link the levels, finest first; each but the first spools its tiles into a file without a name."""
-    below: _Level | _Thumbnail = thumbnail
-    chain: list[_Level] = []
+    below: Level | Thumbnail = thumbnail
+    chain: list[Level] = []
     width, height = (-(-side // (downsamples or (1,))[-1]) for side in (slide.width, slide.height))
     ratio = -(-max(width, height) // _THUMBNAIL_PX)
     for fine, coarse in reversed(list(zip((0, 1, *downsamples), (1, *downsamples), strict=False))):
         spool = stack.enter_context(_unnamed(folder)) if fine else None
         width, height = -(-slide.width // coarse), -(-slide.height // coarse)
-        below = _Level(width, height, encoder, spool, below, ratio)
+        below = Level(width, height, encoder, spool, below, ratio)
         chain.insert(0, below)
         ratio = coarse // fine if fine else 1
     return chain
@@ -201,7 +197,7 @@ def _unnamed(folder: Path) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder)
 
 
-def _stream(slide: SyntheticSlide, chain: list[_Level], encoder: _Encoder) -> Iterator[bytes]:
+def _stream(slide: SyntheticSlide, chain: list[Level], encoder: Encoder) -> Iterator[bytes]:
     """Render bands of blocks, push them down the chain, and yield the tiles of level 0 in order."""
     for y0 in range(0, slide.height, BLOCK_PX):
         band = Box(0, y0, slide.width, min(y0 + BLOCK_PX, slide.height))
@@ -214,137 +210,3 @@ def _stream(slide: SyntheticSlide, chain: list[_Level], encoder: _Encoder) -> It
 
         list(encoder.pool.map(fill, boxes))
         yield from chain[0].push(rows)
-
-
-class _Encoder:
-    """JPEG tiles from rows of pixels, on a pool of threads."""
-
-    def __init__(self, pool: ThreadPoolExecutor, tile_px: int, quality: int) -> None:
-        self.pool = pool
-        self.tile_px = tile_px
-        self.quality = quality
-
-    def tiles(self, rows: Pixels) -> Iterator[bytes]:
-        """Yield the tiles of one row of tiles, from the left; at the edges the last pixel is repeated."""
-        return self.pool.map(lambda x0: self._encode(rows, x0), range(0, rows.shape[1], self.tile_px))
-
-    def _encode(self, rows: Pixels, x0: int) -> bytes:
-        tile = rows[:, x0 : x0 + self.tile_px]
-        if tile.shape[:2] != (self.tile_px, self.tile_px):
-            missing = (self.tile_px - tile.shape[0], self.tile_px - tile.shape[1])
-            tile = np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        return bytes(
-            imagecodecs.jpeg8_encode(
-                np.ascontiguousarray(tile),
-                self.quality,
-                colorspace="rgb",
-                outcolorspace="ycbcr",
-                subsampling="420",
-            )
-        )
-
-
-class _Level:
-    """One level of the pyramid while it is written: it takes rows, gives tiles, and feeds the level below."""
-
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        encoder: _Encoder,
-        spool: IO[bytes] | None,
-        below: _Level | _Thumbnail,
-        ratio_below: int,
-    ) -> None:
-        self.width = width
-        self.height = height
-        self._encoder = encoder
-        self._spool = spool
-        self._sizes: list[int] = []
-        self._below = below
-        self._for_tiles = _Rows(encoder.tile_px, height)
-        self._for_below = _Rows(ratio_below, height)
-        self._ratio_below = ratio_below
-
-    def push(self, rows: Pixels) -> Iterator[bytes]:
-        """Take the next rows; yield the tiles that became complete, unless they go to the spool."""
-        for ready in self._for_below.push(rows, whole=True):
-            for _ in self._below.push(shrink(ready, self._ratio_below)):
-                pass
-        for tile_row in self._for_tiles.push(rows, whole=False):
-            for tile in self._encoder.tiles(tile_row):
-                if self._spool is None:
-                    yield tile
-                else:
-                    self._spool.write(tile)
-                    self._sizes.append(len(tile))
-
-    def spooled(self) -> Iterator[bytes]:
-        """Yield the tiles back from the spool."""
-        assert self._spool is not None
-        self._spool.seek(0)
-        for size in self._sizes:
-            yield self._spool.read(size)
-
-
-class _Rows:
-    """Rows of pixels waiting until there are `count` of them, or the last row has come."""
-
-    def __init__(self, count: int, height: int) -> None:
-        self._count = count
-        self._to_come = height
-        self._waiting: Pixels | None = None
-
-    def push(self, rows: Pixels, whole: bool) -> Iterator[Pixels]:
-        """Yield pieces of `count` rows, or all whole ones as one piece if `whole`; at the end the rest."""
-        self._to_come -= rows.shape[0]
-        if self._waiting is not None:
-            rows = np.concatenate([self._waiting, rows])
-        full = rows.shape[0] if self._to_come == 0 else rows.shape[0] // self._count * self._count
-        step = max(full, 1) if whole else self._count
-        for start in range(0, full, step):
-            yield rows[start : min(start + step, full)]
-        self._waiting = rows[full:].copy() if full < rows.shape[0] else None
-
-
-class _Thumbnail:
-    """The end of the chain: a small image, kept whole."""
-
-    def __init__(self) -> None:
-        self._pieces: list[Pixels] = []
-
-    def push(self, rows: Pixels) -> Iterator[bytes]:
-        """Keep the rows."""
-        self._pieces.append(rows)
-        return iter(())
-
-    def image(self) -> Pixels:
-        """Return what came."""
-        return np.concatenate(self._pieces)
-
-
-@jit
-def _shrink(rows: Pixels, ratio: int, out: Pixels) -> None:
-    height, width, _ = rows.shape
-    for row in range(out.shape[0]):
-        y1 = min((row + 1) * ratio, height)
-        for col in range(out.shape[1]):
-            x1 = min((col + 1) * ratio, width)
-            r = g = b = 0
-            for y in range(row * ratio, y1):
-                for x in range(col * ratio, x1):
-                    r += rows[y, x, 0]
-                    g += rows[y, x, 1]
-                    b += rows[y, x, 2]
-            n = (y1 - row * ratio) * (x1 - col * ratio)
-            out[row, col, 0] = (r + n // 2) // n
-            out[row, col, 1] = (g + n // 2) // n
-            out[row, col, 2] = (b + n // 2) // n
-
-
-def shrink(rows: Pixels, ratio: int) -> Pixels:
-    """Average squares of `ratio` pixels, those at the right and lower edge over what is there."""
-    height, width, _ = rows.shape
-    out = np.empty((-(-height // ratio), -(-width // ratio), 3), np.uint8)
-    _shrink(rows, ratio, out)
-    return out
