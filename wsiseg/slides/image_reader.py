@@ -18,6 +18,7 @@ from wsiseg.slides.tiles import Box
 
 MAX_IMAGE_PX = 80_000_000
 MAX_FILE_BYTES = 2**30
+BITS_PER_SAMPLE = 258
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "PPM", "GIF")
 
 
@@ -79,10 +80,13 @@ def to_rgb(image: Any, data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]
     ValueError
         For kinds of images that have no meaning as a slide (floats, 32-bit integers).
     """
-    deep = _sixteen_bit(image, data)
+    deep, remark = _sixteen_bit(image, data), ("16-bit samples were scaled from 0..65535 to 0..255",)
     if deep is not None:
-        return deep, ("16-bit samples were scaled from 0..65535 to 0..255",)
+        return deep, remark
     mode = image.mode
+    if image.format == "TIFF" and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ()):
+        # Pillow keeps the high bytes
+        return over_white(np.asarray(image.convert("RGBA"))), remark
     if mode in ("RGB", "1", "L", "CMYK", "YCbCr", "LAB", "HSV") and "transparency" not in image.info:
         return np.asarray(image.convert("RGB")), ()
     if mode in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):

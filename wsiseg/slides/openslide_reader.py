@@ -50,8 +50,10 @@ class OpenSlideSlide(Slide):
             tile_w, tile_h = (int(v) for v in tile)
             if tile_w * tile_h > MAX_SEGMENT_PX:
                 raise SlideError(self.path, f"its tiles are {tile_w} x {tile_h} pixels, too large to decode")
+        # OpenSlide passes over what is no number; the header's own words tell why there is none
+        said = properties.get("aperio.MPP")
         mpp, warnings = credible_mpp(
-            properties.get(openslide.PROPERTY_NAME_MPP_X), properties.get(openslide.PROPERTY_NAME_MPP_Y)
+            properties.get(openslide.PROPERTY_NAME_MPP_X, said), properties.get(openslide.PROPERTY_NAME_MPP_Y, said)
         )
         dims = handle.level_dimensions
         return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)

@@ -342,8 +342,11 @@ def open_slide(path: str | os.PathLike[str], reader: str = "auto") -> Slide:
         raise UsageError(f"there is no reader {reader!r}; choose auto, {', '.join(READERS)}")
     path = files.normalised(path)
     files.check_readable(path)
-    causes = []
+    causes: list[str] = []
+    partial: Slide | None = None
     for name in READERS if reader == "auto" else (reader,):
+        if partial is not None and name == "image":
+            break
         slide = _reader(name)(path)
         try:
             slide.facts  # noqa: B018
@@ -351,9 +354,18 @@ def open_slide(path: str | os.PathLike[str], reader: str = "auto") -> Slide:
             causes.append(f"{name}: {error.cause.removeprefix(f'{name} cannot open it: ')}")
             slide.close()
         else:
-            return slide
+            if reader != "auto" or not _hides_ome(slide):
+                return slide
+            partial = slide
+    if partial is not None:
+        return partial
     hint = files.looks_like(path)
     raise SlideError(path, f"no reader can open it{hint} ({'; '.join(causes)})")
+
+
+def _hides_ome(slide: Slide) -> bool:
+    """Whether OpenSlide took an OME-TIFF for a plain one, without its pyramid and its resolution."""
+    return slide.reader == "openslide" and "<OME " in slide.properties.get("tiff.ImageDescription", "")
 
 
 def _reader(name: str) -> type[Slide]:

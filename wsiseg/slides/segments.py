@@ -41,13 +41,12 @@ class SegmentedPage:
         self._page, self._file_lock = page, file_lock
         self._tables = page.jpegtables
         self._offsets, self._counts = page.dataoffsets, page.databytecounts
-        self.planes = page.samplesperpixel if page.planarconfig == 2 else 1
         tiled = page.is_tiled
         self.segment_w = int(page.tilewidth if tiled else page.imagewidth)
         self.segment_h = int(page.tilelength if tiled else min(page.rowsperstrip, page.imagelength))
         self.columns = -(-page.imagewidth // self.segment_w)
         self.rows = -(-page.imagelength // self.segment_h)
-        if min(len(self._offsets), len(self._counts)) < self.columns * self.rows * self.planes:
+        if min(len(self._offsets), len(self._counts)) < self.columns * self.rows:
             raise UnsupportedPageError("its table of tiles is incomplete; the file is damaged or cut off")
         ends = np.asarray(self._offsets, np.float64) + np.asarray(self._counts, np.float64)
         if (ends > page.parent.filehandle.size).mean() > LOST_SHARE:
@@ -81,9 +80,7 @@ class SegmentedPage:
             if (row, col) in self._cache:
                 self._cache.move_to_end((row, col))
                 return self._cache[row, col]
-        index = row * self.columns + col
-        planes = [self._decoded(index + p * self.rows * self.columns) for p in range(self.planes)]
-        pixels = as_rgb(planes[0] if self.planes == 1 else np.concatenate(planes, axis=-1), self._page)
+        pixels = as_rgb(self._decoded(row * self.columns + col), self._page)
         with self._cache_lock:
             self._cache[row, col] = pixels
             if len(self._cache) > self._cache_size:
@@ -94,8 +91,7 @@ class SegmentedPage:
         page, count = self._page, self._counts[index]
         if count == 0:
             # a tile that the scanner never stored is glass
-            shape = (self.segment_h, self.segment_w, page.samplesperpixel if self.planes == 1 else 1)
-            return np.full(shape, 255, np.uint8)
+            return np.full((self.segment_h, self.segment_w, page.samplesperpixel), 255, np.uint8)
         if count > 8 * self.segment_w * self.segment_h + 65536:
             raise ValueError(f"tile {index} claims {count} bytes")
         file = page.parent.filehandle
@@ -149,7 +145,9 @@ def check_page(page: Any) -> None:
         raise UnsupportedPageError(f"its compression ({getattr(codec, 'name', codec)}) is not supported")
     if page.photometric == YCBCR and codec not in JPEG:
         raise UnsupportedPageError("it is YCbCr without JPEG compression")
-    if samples == 4 and page.planarconfig == 1 and page.extrasamples and page.extrasamples[0] == 0:
+    if samples > 1 and page.planarconfig != 1:
+        raise UnsupportedPageError("its colours are stored as separate planes")
+    if samples == 4 and page.extrasamples and page.extrasamples[0] == 0:
         raise UnsupportedPageError("it has a fourth sample that is not alpha")
     if page.imagedepth != 1:
         raise UnsupportedPageError("it is a volume")
