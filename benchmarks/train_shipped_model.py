@@ -1,0 +1,56 @@
+"""Train the model that ships with wsiseg, from generated slides and images that are free to use.
+
+    python benchmarks/train_shipped_model.py DATA RUN
+
+DATA holds `slides/` and `free/` (CC0 and open-access images, see FREE below for each and its resolution); nothing else is
+read, and no label. RUN is a run folder of `wsiseg fit`: an interrupted training goes on where it was. At the end the chosen
+model is copied into the package.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+from pathlib import Path
+
+import wsiseg
+from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.training.config import preset
+
+# File below DATA: micrometres per pixel.
+FREE = {
+    "slides/CMU-1-Small-Region.svs": 0.499,
+    "free/tcga-dense.png": 0.25,
+    "free/tcga-fibrous.png": 0.25,
+    "free/tcga-fat.png": 0.25,
+    "free/tumour-40x.png": 0.2,
+    "free/lymphoid.tif": 0.5,
+}
+GENERATED = 4
+SIDE_PX = 2000
+PACKAGED = Path(wsiseg.__file__).parent / "network" / "models" / "default.safetensors"
+
+
+def main(data: Path, run: Path) -> None:
+    slides = run.with_name(f"{run.name}-slides")
+    slides.mkdir(parents=True, exist_ok=True)
+    rows = [(str((data / name).resolve()), mpp) for name, mpp in FREE.items()]
+    for seed in range(1, GENERATED + 1):
+        path = slides / f"generated-{seed}.svs"
+        if not path.exists():
+            write_synthetic(path, SyntheticSlide(SIDE_PX, SIDE_PX, seed=seed, tissue_share=0.9, pen=False))
+        rows.append((str(path.resolve()), 0.25))
+    listing = slides / "slides.csv"
+    with listing.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("slide", "mpp"), *rows])
+    result = wsiseg.fit([listing], run, preset("default"))
+    PACKAGED.parent.mkdir(exist_ok=True)
+    shutil.copyfile(run / "model.safetensors", PACKAGED)
+    print(f"{PACKAGED}: repeat {result.choice.repeat}, score {result.choice.score:.3f}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
