@@ -36,7 +36,7 @@ class SupervisedConfig:
         Draws weights, crops and augmentation.
     """
 
-    epochs: int = 120
+    epochs: int = 80
     crop_px: int = 300
     batch_size: int = 10
     learning_rate: float = 5e-3

@@ -1,0 +1,1 @@
+"""What the benchmarks share: labelled fields, scores, cells that are kept, tables and figures."""

@@ -1,0 +1,309 @@
+"""The rows of table 2: each trains on some fields and finds nuclei in others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.cells import cell
+from harness.fields import MPP, Field
+from wsiseg.config import ObjectsConfig
+
+Confidence = npt.NDArray[np.float32]
+Scores = dict[str, dict[str, float]]
+
+# The paper's clean-up: opening and closing with disks of 3 and 1 px; no hole is filled, nothing dropped.
+PAPER_OBJECTS = ObjectsConfig(
+    opening_um=(0.75, 0.25), closing_um=(0.75, 0.25), hole_area_um2=0.0, min_area_um2=0.0
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Fields to train on and fields to score: a fold, or the training and the test set."""
+
+    name: str
+    train: Sequence[Field]
+    test: Sequence[Field]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where cells and runs are kept, and how much is computed."""
+
+    output: Path
+    device: str
+    threads: int
+    repeats: int
+    epochs: int | None
+    supervised_epochs: int
+    pretext_steps: int
+    pretext_patch_px: int
+    seed: int
+    say: Callable[[str], None]
+
+    def cell(
+        self, row: str, name: str, settings: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Return a cell of a row, kept or computed."""
+        return cell(self.output / "cells" / row / f"{name}.json", settings, compute, self.say)
+
+
+def find_nuclei(
+    confidence: Confidence, config: ObjectsConfig, threshold: float = 0.5
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
+    """Return the clean mask and the nuclei of a whole image, as `predict` finds them."""
+    from wsiseg.objects.mask import clean_mask
+    from wsiseg.objects.scales import Scales
+    from wsiseg.objects.segment import segment
+    from wsiseg.slides.tiles import Box
+
+    quantised = np.rint(255 * confidence).astype(np.uint8)
+    mask = clean_mask(quantised, threshold, Scales.of(MPP, config)) > 0
+    frame = Box(0, 0, confidence.shape[1], confidence.shape[0])
+    found = segment(lambda box: quantised[box.slices_in(frame)], frame, frame, MPP, config, threshold)
+    return mask, found.labels
+
+
+def score_confidence(
+    fields: Iterable[Field], confidence: Callable[[Field], Confidence], config: ObjectsConfig
+) -> Scores:
+    """Return the scores of each field; the Dice is that of the cleaned mask."""
+    return {field.name: field.score(*find_nuclei(confidence(field), config)) for field in fields}
+
+
+def threshold_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
+    """Take the grey threshold that is best on the training labels."""
+    from wsiseg.evaluation.baselines import best_grey_threshold, grey_mask
+
+    def compute() -> dict[str, Any]:
+        threshold = best_grey_threshold((field.rgb, field.truth) for field in split.train)
+        scores = {field.name: field.score(grey_mask(field.rgb, threshold)) for field in split.test}
+        return {"scores": scores, "threshold": threshold}
+
+    return [bench.cell("threshold", split.name, _sets(split), compute)]
+
+
+def script_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
+    """Take the script of twenty lines."""
+    from wsiseg.evaluation.baselines import script_nuclei
+
+    def compute() -> dict[str, Any]:
+        found = ((field, script_nuclei(field.rgb)) for field in split.test)
+        return {"scores": {field.name: field.score(nuclei > 0, nuclei) for field, nuclei in found}}
+
+    return [bench.cell("script", split.name, {"test": _names(split.test)}, compute)]
+
+
+def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
+    """Train the same network with the labels."""
+    from wsiseg.evaluation.supervised import SupervisedConfig, train_supervised
+    from wsiseg.network.model import Model, ModelInfo
+    from wsiseg.training.augment import jitter_stain
+    from wsiseg.training.device import reproducible
+
+    config = SupervisedConfig(epochs=bench.supervised_epochs, seed=bench.seed)
+
+    def compute() -> dict[str, Any]:
+        started = time.monotonic()
+        with reproducible(bench.threads):
+            network = train_supervised(
+                [field.rgb for field in split.train],
+                [field.truth for field in split.train],
+                config,
+                augment=lambda pixels, generator: jitter_stain(pixels, 0.2, generator),
+                device=_device(bench),
+                after_epoch=lambda epoch, loss: bench.say(
+                    f"  epoch {epoch}/{config.epochs}: loss {loss:.3f}"
+                ),
+            )
+        seconds = time.monotonic() - started
+        model = Model(network, ModelInfo(classes=1, mpp=MPP), "")
+        scores = score_confidence(split.test, _confidence_of(model, bench), ObjectsConfig())
+        return {"scores": scores, "train_s": round(seconds, 1)}
+
+    return [bench.cell("supervised", split.name, _sets(split) | dataclasses.asdict(config), compute)]
+
+
+def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
+    """Train Scale Pretext, as far as it is asked for."""
+    from wsiseg.evaluation.scale_pretext import ScalePretextConfig, attention_of, train_scale_pretext
+    from wsiseg.training.device import reproducible
+
+    config = ScalePretextConfig(steps=bench.pretext_steps, patch_px=bench.pretext_patch_px, seed=bench.seed)
+
+    def told(step: int, loss: float) -> bool:
+        if step % max(1, config.steps // 20) == 0:
+            bench.say(f"  step {step}/{config.steps}: loss {loss:.3f}")
+        return True
+
+    def compute() -> dict[str, Any]:
+        started = time.monotonic()
+        with reproducible(bench.threads):
+            network = train_scale_pretext(
+                [field.rgb for field in split.train], config, device=_device(bench), after_step=told
+            )
+        seconds = time.monotonic() - started
+        scores = score_confidence(split.test, lambda field: attention_of(network, field.rgb), PAPER_OBJECTS)
+        parameters = sum(p.numel() for p in network.parameters())
+        return {"scores": scores, "train_s": round(seconds, 1), "parameters": parameters}
+
+    return [bench.cell("scale-pretext", split.name, _sets(split) | dataclasses.asdict(config), compute)]
+
+
+def paper_row(bench: Bench, split: Split, similarity: str = "mse") -> list[dict[str, Any]]:
+    """Train the paper's method: repeats, each with epoch and channel chosen by the training labels."""
+    row = "paper" if similarity == "mse" else f"paper-{similarity}"
+    return fitted_cells(bench, split, row, {"preset": "paper", "similarity": similarity}, by_labels=True)
+
+
+def default_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
+    """Train the default preset: no label is seen in training or choice; one model of all repeats."""
+    return fitted_cells(bench, split, "default", {"preset": "default"}, by_labels=False)
+
+
+def fitted_cells(
+    bench: Bench,
+    split: Split,
+    row: str,
+    changes: Mapping[str, Any],
+    *,
+    by_labels: bool,
+    repeats: int | None = None,
+) -> list[dict[str, Any]]:
+    """Fit on the training fields and score: every repeat if chosen by labels, else the chosen model.
+
+    The run goes on from where it was stopped; each repeat has its cell.
+    """
+    import wsiseg
+    from wsiseg.training.config import preset
+
+    changes = dict(changes)
+    epochs = bench.epochs if by_labels else None
+    config = preset(
+        changes.pop("preset"),
+        **changes,
+        mpp=MPP,
+        seed=bench.seed,
+        epochs=epochs,
+        repeats=(repeats or bench.repeats) if by_labels else None,
+    )
+    settings = _sets(split) | {"config": config.to_json(), "by_labels": by_labels}
+    # The number of repeats changes no repeat: a run is gone on with when more are asked for.
+    same = {**settings, "config": {k: v for k, v in config.to_json().items() if k != "repeats"}}
+    folder = bench.output / "runs" / f"{row}-{split.name}-{_digest(same)}"
+
+    def fitted() -> None:
+        labels = _label_folder(split.train, folder) if by_labels else None
+        wsiseg.fit(
+            [str(field.image) for field in split.train],
+            folder,
+            config,
+            labels,
+            slide_mpp=MPP,
+            device=bench.device,
+            threads=bench.threads,
+        )
+
+    def scored(number: int | None) -> dict[str, Any]:
+        model_folder = folder if number is None else folder / f"repeat-{number:02d}"
+        if number is None or not _is_trained(model_folder, config.epochs):
+            fitted()
+        return _score_model(bench, split, model_folder, PAPER_OBJECTS if by_labels else ObjectsConfig())
+
+    if not by_labels:
+        return [bench.cell(row, split.name, settings, lambda: scored(None))]
+    return [
+        bench.cell(row, f"{split.name}-repeat-{n:02d}", same | {"repeat": n}, lambda n=n: scored(n))
+        for n in range(1, config.repeats + 1)
+    ]
+
+
+def _score_model(bench: Bench, split: Split, folder: Path, objects: ObjectsConfig) -> dict[str, Any]:
+    from wsiseg.network.model import load_model
+
+    model = load_model(folder)
+    scores = score_confidence(split.test, _confidence_of(model, bench), objects)
+    info = model.info
+    seconds = sum(row["seconds"] for row in _metrics(folder))
+    return {
+        "scores": scores,
+        "train_s": round(seconds, 1),
+        "channel": info.channel,
+        "epoch": info.training.get("epoch"),
+        "model": model.sha256,
+        "run": str(folder.relative_to(bench.output)),
+    }
+
+
+def _metrics(folder: Path) -> Iterator[dict[str, float]]:
+    """Yield one row an epoch and repeat of a run's metrics.csv."""
+    import csv
+
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["channel"] == "0":
+                yield {"epoch": float(row["epoch"]), "seconds": float(row["seconds"])}
+
+
+def _is_trained(folder: Path, epochs: int) -> bool:
+    try:
+        return max((row["epoch"] for row in _metrics(folder)), default=0) >= epochs
+    except FileNotFoundError:
+        return False
+
+
+def _label_folder(fields: Sequence[Field], beside: Path) -> Path:
+    """Return a folder that holds the labels of these fields and no others, for `fit --labels`."""
+    folder = beside.with_name(f"{beside.name}-labels")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for field in fields:
+        shutil.copy(field.mask, folder / f"{field.name}{field.mask.suffix}")
+    return folder
+
+
+def _confidence_of(model: Any, bench: Bench) -> Callable[[Field], Confidence]:
+    from wsiseg.inference.engine import make_engine
+
+    engine = make_engine(model, bench.device, bench.threads)
+    return lambda field: engine.confidence(field.rgb)
+
+
+def _device(bench: Bench) -> str:
+    from wsiseg.training.device import resolve_device
+
+    return str(resolve_device(bench.device))
+
+
+def _sets(split: Split) -> dict[str, Any]:
+    return {"train": _names(split.train), "test": _names(split.test)}
+
+
+def _names(fields: Sequence[Field]) -> list[str]:
+    return [field.name for field in fields]
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+ROWS: dict[str, Callable[[Bench, Split], list[dict[str, Any]]]] = {
+    "threshold": threshold_row,
+    "script": script_row,
+    "supervised": supervised_row,
+    "scale-pretext": pretext_row,
+    "paper": paper_row,
+    "paper-ce": lambda bench, split: paper_row(bench, split, "ce"),
+    "default": default_row,
+}

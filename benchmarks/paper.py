@@ -1,0 +1,153 @@
+"""Reproduce tables 1 and 2 and figures 1, 3 and 4 of Boserup & Selvan (NLDL 2023).
+
+    python benchmarks/paper.py DATA -o OUT                 5-fold cross-validation over the images of DATA
+    python benchmarks/paper.py DATA --test TEST -o OUT     train on DATA, score on TEST
+
+DATA and TEST are folders in the layout of MoNuSeg (images/, masks/ and/or annotations/, or images and XML
+side by side) or of CoNSeP (Images/, Labels/). Every cell of the tables is a JSON file in OUT; what is there
+is not computed again, so the same command goes on where it was stopped. With everything at its default this
+takes days on two cores, hours on a GPU: --rows, --repeats and --epochs make it shorter, and the tables say so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from harness.cells import cell
+from harness.fields import Field, folds, read_fields
+from harness.figures import copy_training_figures, figure3
+from harness.rows import (
+    PAPER_OBJECTS,
+    ROWS,
+    Bench,
+    Split,
+    find_nuclei,
+    fitted_cells,
+)
+from harness.tables import summary, table1, table2
+
+from wsiseg.errors import WsisegError
+from wsiseg.evaluation.files import write_text
+
+# Setting of table 1 -> (name in TrainingConfig, values, the paper's medians).
+ABLATIONS = {
+    "patches": ("draws", (5, 10, 15, 20, 25), (0.6643, 0.7071, 0.6682, 0.6986, 0.6059)),
+    "patch side": ("patch_px", (20, 30, 50, 80, 120), (0.5063, 0.6562, 0.6980, 0.6606, 0.6871)),
+}
+FIGURE_IMAGES = 4
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--test", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Test images.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--rows", default=",".join(ROWS), show_default=True, help="Rows of table 2, with commas.")
+@click.option("--folds", "fold_count", default=5, show_default=True, help="Parts of the cross-validation.")
+@click.option("--repeats", default=10, show_default=True, help="Repeats of the paper's method.")
+@click.option("--epochs", type=int, help="Epochs of the paper's method.  [default: 300, the paper's]")
+@click.option("--supervised-epochs", default=80, show_default=True)
+@click.option("--pretext-steps", default=20_000, show_default=True, help="Steps of Scale Pretext.")
+@click.option("--pretext-patch", default=160, show_default=True, help="Side of its patches in pixels.")
+@click.option("--ablations/--no-ablations", default=False, show_default=True, help="Also table 1.")
+@click.option("--ablation-epochs", default=200, show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", default=os.cpu_count() or 1, show_default="all cores")
+@click.option("--seed", default=0, show_default=True)
+def main(
+    data: Path, test: Path | None, output: Path, rows: str, fold_count: int, repeats: int, epochs: int | None,
+    supervised_epochs: int, pretext_steps: int, pretext_patch: int, ablations: bool, ablation_epochs: int,
+    device: str, threads: int, seed: int,
+) -> None:  # fmt: skip
+    """Reproduce the paper's tables and figures on DATA, in OUTPUT."""
+    unknown = [name for name in rows.split(",") if name not in ROWS]
+    if unknown:
+        raise click.UsageError(f"--rows: there is no {', '.join(unknown)}; choose of {', '.join(ROWS)}")
+    bench = Bench(
+        output, device, threads, repeats, epochs, supervised_epochs, pretext_steps, pretext_patch, seed,
+        lambda text: click.echo(text, err=True),
+    )  # fmt: skip
+    try:
+        fields = read_fields(data)
+        parts = _splits(fields, test, fold_count)
+        text = _table2(bench, parts, rows.split(","), _how(len(fields), test, fold_count))
+        if ablations:
+            text += "\n" + _table1(bench, parts[0], ablation_epochs)
+    except WsisegError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    write_text(output / "tables.md", text)
+    click.echo(text)
+
+
+def _splits(fields: list[Field], test: Path | None, count: int) -> list[Split]:
+    if test is not None:
+        return [Split("test", fields, read_fields(test))]
+    held_out = folds(fields, count)
+    return [
+        Split(f"fold-{k + 1}", [field for field in fields if field not in part], part)
+        for k, part in enumerate(held_out)
+    ]
+
+
+def _how(images: int, test: Path | None, count: int) -> str:
+    if test is not None:
+        return f"trained on {images} images, scored on {test.name}"
+    return f"{count}-fold cross-validation over {images} images, the same folds for every row"
+
+
+def _table2(bench: Bench, parts: list[Split], names: list[str], how: str) -> str:
+    found = {}
+    for name in names:
+        cells = [ROWS[name](bench, part) for part in parts]
+        found[name] = summary(cells)
+        if name == "paper":
+            best = max(cells[0], key=lambda one: sum(s["dice"] for s in one["scores"].values()))
+            _figures(bench, parts[0], bench.output / best["run"])
+    if bench.epochs is not None and "paper" in names:
+        how += f"; the paper's method for {bench.epochs} epochs"
+    if "scale-pretext" in names:
+        how += f"; Scale Pretext for {bench.pretext_steps} steps"
+    return table2(found, how)
+
+
+def _table1(bench: Bench, split: Split, epochs: int) -> str:
+    how = f"three runs of {epochs} epochs each, scored on {split.name} ({len(split.test)} images)"
+    tables = []
+    for title, (setting, values, paper) in ABLATIONS.items():
+        medians = {}
+        for value in values:
+            cells = fitted_cells(
+                bench, split, f"ablation-{setting}-{value}",
+                {"preset": "paper", setting: value, "epochs": epochs}, by_labels=True, repeats=3,
+            )  # fmt: skip
+            medians[str(value)] = [repeat["dice"] for repeat in summary([cells])["repeats"]]
+        tables.append(table1(medians, title, paper, how))
+    return "\n".join(tables)
+
+
+def _figures(bench: Bench, split: Split, run: Path) -> None:
+    """Draw figure 3 of a run and keep its figures 1 and 4."""
+    from wsiseg.inference.engine import make_engine
+    from wsiseg.network.model import load_model
+
+    if not (run / "model.safetensors").exists():
+        return
+    copy_training_figures(run, bench.output)
+
+    def draw() -> dict[str, str]:
+        engine = make_engine(load_model(run), bench.device, bench.threads)
+        figure3(
+            bench.output / "figure3.png", split.test[:FIGURE_IMAGES],
+            lambda field: find_nuclei(engine.confidence(field.rgb), PAPER_OBJECTS)[0], "Paper's method",
+        )  # fmt: skip
+        return {"drawn": "figure3.png"}
+
+    made_from = {"model": load_model(run).sha256, "split": split.name}
+    cell(bench.output / "cells" / "figures" / "figure3.json", made_from, draw, bench.say)
+
+
+if __name__ == "__main__":
+    main()

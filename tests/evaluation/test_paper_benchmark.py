@@ -1,0 +1,142 @@
+"""The benchmark of the paper, on a small folder in CoNSeP's layout made here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from scipy import io
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def paper(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, imported as it is when it is run."""
+    if not BENCHMARKS.is_dir():
+        pytest.skip("benchmarks/ is not beside the tests")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "paper", raising=False)
+    import paper as script
+
+    return script
+
+
+def write_consep(folder: Path, count: int, seed: int, side: int = 320) -> Path:
+    """Write round violet nuclei on pink as Images/*.png and Labels/*.mat."""
+    rng = np.random.default_rng(seed)
+    (folder / "Images").mkdir(parents=True)
+    (folder / "Labels").mkdir()
+    rows, cols = np.mgrid[:side, :side]
+    for i in range(count):
+        nuclei = np.zeros((side, side), np.float64)
+        for k, (y, x) in enumerate(rng.integers(12, side - 12, (60, 2))):
+            disk = (rows - y) ** 2 + (cols - x) ** 2 <= rng.integers(5, 11) ** 2
+            nuclei[disk & (nuclei == 0)] = k + 1
+        rgb = np.where(nuclei[..., None] > 0, (90, 50, 130), (225, 170, 200)) + rng.normal(
+            0, 8, (side, side, 3)
+        )
+        Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8)).save(folder / "Images" / f"train_{i + 1}.png")
+        kept = {"inst_map": nuclei, "type_map": nuclei > 0, "inst_type": np.ones((60, 1))}
+        io.savemat(folder / "Labels" / f"train_{i + 1}.mat", kept)
+    return folder
+
+
+FAST = ["--repeats", "2", "--epochs", "1", "--supervised-epochs", "1", "--pretext-steps", "1"]
+FAST += ["--pretext-patch", "32", "--device", "cpu", "--threads", "1"]
+
+
+def test_train_and_test_in_consep_layout(paper: ModuleType, tmp_path: Path) -> None:
+    train, test = write_consep(tmp_path / "Train", 3, 0), write_consep(tmp_path / "Test", 2, 1)
+    command = [str(train), "--test", str(test), "-o", str(tmp_path / "out"), *FAST]
+    command += ["--rows", "threshold,script,supervised,scale-pretext,paper"]
+    done = CliRunner().invoke(paper.main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    table = (tmp_path / "out" / "tables.md").read_text()
+    values = {
+        line.split(" | ")[0].strip("| "): line.split(" | ") for line in table.splitlines() if "|" in line
+    }
+    assert float(values["threshold"][1]) > 0.9
+    assert float(values["script"][5]) > 0.5, "PQ: the .mat files tell nuclei apart"
+    assert "± " in values["paper"][1]
+    assert "for 1 epochs" in table
+    for name in ("figure1.png", "figure3.png", "figure4.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").rglob("*.json")}
+    assert len(kept) == 7
+    again = CliRunner().invoke(paper.main, command, catch_exceptions=False)
+    assert again.stderr == ""
+    assert again.stdout == done.stdout
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+
+
+def test_cross_validation_scores_every_image_once(paper: ModuleType, tmp_path: Path) -> None:
+    data = write_consep(tmp_path / "Train", 4, 0, side=120)
+    command = [str(data), "-o", str(tmp_path / "out"), "--folds", "2", "--rows", "threshold"]
+    assert CliRunner().invoke(paper.main, command, catch_exceptions=False).exit_code == 0
+    cells = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "cells").rglob("*.json"))]
+    assert sorted(name for cell in cells for name in cell["scores"]) == [f"train_{i}" for i in range(1, 5)]
+    for cell in cells:
+        assert not set(cell["settings"]["train"]) & set(cell["settings"]["test"])
+
+
+def test_other_settings_make_a_cell_stale(paper: ModuleType, tmp_path: Path) -> None:
+    from harness.cells import cell
+
+    made: list[int] = []
+
+    def compute() -> dict[str, int]:
+        made.append(1)
+        return {"scores": len(made)}
+
+    for settings in ({"a": 1}, {"a": 1}, {"a": 2}):
+        cell(tmp_path / "row" / "c.json", settings, compute, lambda text: None)
+    assert len(made) == 2
+
+
+def test_folders_without_labelled_images_are_said(paper: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    done = CliRunner().invoke(paper.main, [str(tmp_path), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "no folder of images" in done.stderr
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "images" / "a.png")
+    done = CliRunner().invoke(paper.main, [str(tmp_path), "-o", str(tmp_path / "out")])
+    assert "no labelled images" in done.stderr
+
+
+def test_unknown_rows_are_refused(paper: ModuleType, tmp_path: Path) -> None:
+    done = CliRunner().invoke(paper.main, [str(tmp_path), "-o", str(tmp_path / "o"), "--rows", "magic"])
+    assert done.exit_code == 2
+    assert "there is no magic" in done.stderr
+
+
+def test_summary_is_over_images_and_repeats(paper: ModuleType) -> None:
+    from harness.tables import summary
+
+    def cell(**dice: float) -> dict[str, object]:
+        return {"scores": {name: {"dice": value} for name, value in dice.items()}, "train_s": 2.0}
+
+    found = summary([[cell(a=0.2, b=0.4), cell(a=0.6, b=0.6)], [cell(c=0.9), cell(c=0.3)]])
+    assert [repeat["dice"] for repeat in found["repeats"]] == pytest.approx([0.5, 0.5])
+    assert (found["images"]["dice"], found["images"]["aji"], found["train_s"]) == (3, 0, 2.0)
+
+
+@pytest.mark.real_data
+def test_monuseg_layout(paper: ModuleType, shared_data: Path) -> None:
+    from harness.fields import folds, read_fields
+
+    fields = read_fields(shared_data / "monuseg")
+    assert len(fields) == 30
+    outlined = [field for field in fields if field.instances and field.instances.suffix == ".xml"]
+    assert len(outlined) == 13
+    assert all(field.mask.suffix == ".png" for field in fields)
+    parts = folds(fields, 5)
+    assert [len(part) for part in parts] == [6] * 5
+    assert fields[0].score(fields[0].truth)["dice"] == 1
