@@ -270,11 +270,16 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    import matplotlib
+    from importlib.util import find_spec
+
     from PIL import ImageFont
 
-    # Pillow's own font has neither µ nor ²; matplotlib brings one that has.
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+    # Pillow's own font has neither µ nor ²; matplotlib brings one that has, and takes a second to import.
+    spec = find_spec("matplotlib")
+    assert spec is not None
+    assert spec.origin is not None
+    fonts = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(fonts / "DejaVuSans.ttf", size)
 
 
 def _save(rgb: Rgb, path: Path) -> None:
@@ -282,7 +287,7 @@ def _save(rgb: Rgb, path: Path) -> None:
 
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        Image.fromarray(rgb).save(beside, format="PNG")
+        Image.fromarray(rgb).save(beside, format="PNG", compress_level=2)
         os.replace(beside, path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,69 @@
+"""What tests read of the outputs of `predict`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from wsiseg.config import PredictConfig
+from wsiseg.inference.batch import predict_slides
+from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.slide import FinishedSlide
+from wsiseg.network.model import load_model
+from wsiseg.slides.sources import expand
+
+
+def no_picture(finished: FinishedSlide) -> None:
+    """Leave an empty file for the preview, which takes longer than all else on a small slide."""
+    finished.path.touch()
+
+
+def predicted(
+    slides: Path | list[Path],
+    output: Path,
+    model: Path,
+    *,
+    slide_mpp: float | None = None,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> list[SlideReport]:
+    """Run `predict` in this process without previews; settings are those of `PredictConfig`."""
+    paths = [slides] if isinstance(slides, Path) else slides
+    sources = expand([str(path) for path in paths], slide_mpp)
+    return predict_slides(sources, output, load_model(model), PredictConfig(**settings), no_picture, observer)
+
+
+def array(store: Path, name: str) -> NDArray[Any]:
+    """Return one array of a store."""
+    found = zarr.open_group(store, mode="r")[name]
+    assert isinstance(found, zarr.Array)
+    return np.asarray(found[:])
+
+
+def digests(folder: Path, name: str = "slide") -> dict[str, str]:
+    """Return the hash of each output of a slide: files by their bytes, arrays of the store by their values."""
+    store = folder / f"{name}.zarr"
+    found = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.glob(f"{name}.*"))
+        if file.suffix in (".geojson", ".gz", ".parquet")
+    }
+    for path in sorted(store.rglob("zarr.json")):
+        place = str(path.parent.relative_to(store))
+        if json.loads(path.read_text())["node_type"] == "array" and not place.startswith("status"):
+            found[place] = hashlib.sha256(array(store, place).tobytes()).hexdigest()
+    return found
+
+
+def features(path: Path) -> list[dict[str, Any]]:
+    """Return the features of a GeoJSON file."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["type"] == "FeatureCollection"
+    found: list[dict[str, Any]] = document["features"]
+    return found

@@ -1,0 +1,179 @@
+"""Invariant 1: nothing but the slide and the model decides what is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from outputs import array, digests, predicted
+
+from wsiseg.config import ObjectsConfig, TissueConfig
+from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.kernel import Kernel
+from wsiseg.inference.numbering import numbered_nuclei
+from wsiseg.inference.plan import label_tasks, object_tasks
+from wsiseg.inference.slide import Tally
+from wsiseg.inference.outputs import Observer
+from wsiseg.inference.stages import ObjectsJob, StageResult
+from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore, create_store
+from wsiseg.network.model import load_model
+from wsiseg.objects.records import describe
+from wsiseg.objects.segment import segment
+from wsiseg.slides import open_slide
+from wsiseg.slides.tiles import Box
+from wsiseg.slides.tissue import Tissue
+from wsiseg.slides.view import SlideView
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, svs_slide: Path, model_file: Path) -> dict[str, str]:
+    """The outputs of one worker with tiles larger than the slide."""
+    out = tmp_path_factory.mktemp("expected")
+    (report,) = predicted(svs_slide, out, model_file, workers=1, tile_px=2048)
+    assert report.nuclei > 100
+    return digests(out)
+
+
+@pytest.mark.parametrize(
+    ("tile_px", "workers", "reader"),
+    [(160, 2, "auto"), (256, 1, "openslide"), (500, 2, "auto"), (1024, 2, "tiffslide"), (2048, 2, "tiffslide")],
+)
+def test_tiles_workers_and_reader_change_nothing(
+    tmp_path: Path, svs_slide: Path, model_file: Path, expected: dict[str, str], tile_px: int, workers: int, reader: str
+) -> None:
+    predicted(svs_slide, tmp_path, model_file, tile_px=tile_px, workers=workers, reader=reader)
+    assert digests(tmp_path) == expected
+
+
+def test_resampled_slides_are_the_same_for_any_tiling(tmp_path: Path, svs_slide: Path, model_file: Path) -> None:
+    found = []
+    for tile_px, reader in ((300, "openslide"), (2048, "tiffslide")):
+        out = tmp_path / str(tile_px)
+        predicted(svs_slide, out, model_file, tile_px=tile_px, mpp=0.37, reader=reader)
+        found.append(digests(out))
+    assert found[0] == found[1]
+
+
+def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
+    tmp_path: Path, svs_slide: Path, model_file: Path
+) -> None:
+    predicted(svs_slide, tmp_path, model_file, tile_px=300, tissue=TissueConfig(detect=False))
+    confidence, labels = (array(tmp_path / "slide.zarr", name) for name in ("0", "labels/nuclei/0"))
+    with open_slide(svs_slide) as slide:
+        view = SlideView(slide, 0.25)
+        whole = Kernel.of(load_model(model_file), "cpu", 1).engine.confidence(view.read(view.frame))
+    # windows of another shape are summed in another order: a rounding step at most
+    assert np.abs(confidence / 255 - whole).max() < 0.5 / 255 + 1e-4
+
+    frame = Box(0, 0, 1500, 1180)
+    found = segment(lambda box: confidence[box.slices_in(frame)], frame, frame, 0.25, ObjectsConfig(), 0.5)
+    assert ((labels > 0) == (found.labels > 0)).all()
+    pairs = np.unique(np.stack([labels[labels > 0], found.labels[labels > 0]]), axis=1)
+    assert pairs.shape[1] == labels.max() == len(found.markers)
+
+
+def disks(width: int, height: int, places: list[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
+    """Return confidence that falls from a disk's middle outwards; places are shares of the frame and a radius in px."""
+    rows, cols = np.mgrid[:height, :width]
+    field = np.zeros((height, width))
+    for x, y, radius, stretch in places:
+        far = np.hypot((cols - x * width) / stretch, (rows - y * height) * stretch)
+        field = np.maximum(field, 1.3 - 0.8 * far / radius)
+    return np.rint(255 * np.clip(field, 0, 1)).astype(np.uint8)
+
+
+def store_of(path: Path, confidence: NDArray[np.uint8], tile_px: int) -> SlideStore:
+    """Return a store whose network stage is over."""
+    height, width = confidence.shape
+    identity = Identity("model", "slide", FrameInfo(width, height, 0.25, 1.0), {}, {})
+    tissue = Tissue(np.ones((1, 1), np.bool_), float(max(width, height)))
+    store = create_store(path, identity, tissue, tile_px, {"name": "disks"})
+    store.array("0")[:] = confidence
+    store.array("haematoxylin")[:] = confidence[::2, ::2]
+    store.array("status/network")[:] = DONE
+    return store
+
+
+class Nothing(Tally):
+    def __init__(self) -> None:
+        super().__init__(Observer())
+
+
+def nuclei_of(store: SlideStore) -> tuple[pa.Table, NDArray[np.uint32]]:
+    """Run the stages after the network; return the records and the label image."""
+    job = ObjectsJob(store, store, store.tissue, ObjectsConfig(), 0.5)
+    with open_cluster(None, 1) as cluster:
+        cluster.run(object_tasks(job, {}), Nothing().add)
+        batches = list(numbered_nuclei(store))
+        store.write_keys(np.concatenate([np.zeros(0, np.int64), *(keys for _, keys in batches)]))
+        cluster.run(label_tasks(job), Nothing().add)
+    tables = [table for table, _ in batches]
+    return pa.concat_tables(tables) if tables else None, np.asarray(store.array("labels/nuclei/0")[:])
+
+
+# corners of tiles of 64, 100 and 256 px lie near many of these, and a radius of 60 px is larger than a tile
+place = st.tuples(st.floats(-0.05, 1.05), st.floats(-0.05, 1.05), st.floats(2, 60), st.floats(0.6, 1.7))
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    width=st.integers(40, 420),
+    height=st.integers(40, 420),
+    places=st.lists(place, max_size=14),
+    tile_px=st.sampled_from([64, 100, 256]),
+)
+def test_any_nuclei_are_the_same_in_tiles_as_in_one_piece(
+    tmp_path_factory: pytest.TempPathFactory,
+    width: int,
+    height: int,
+    places: list[tuple[float, float, float, float]],
+    tile_px: int,
+) -> None:
+    confidence = disks(width, height, places)
+    folder = tmp_path_factory.mktemp("disks")
+    table, labels = nuclei_of(store_of(folder / "tiles", confidence, tile_px))
+
+    frame = Box(0, 0, width, height)
+    found = segment(lambda box: confidence[box.slices_in(frame)], frame, frame, 0.25, ObjectsConfig(), 0.5)
+    half = confidence[::2, ::2]
+    whole = describe(found, lambda box: half[box.y0 : box.y1, box.x0 : box.x1], 0.25, 1.0, ObjectsConfig())
+    assert np.array_equal(labels, found.labels)  # one cell of the numbering: its order is the raster's
+    if table is None:
+        assert whole.num_rows == 0
+    else:
+        assert table.drop_columns("id").equals(whole)
+
+
+def test_results_are_told_once(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "store", disks(300, 200, [(0.5, 0.5, 20.0, 1.0)]), 100)
+    job, told = ObjectsJob(store, store, store.tissue, ObjectsConfig(), 0.5), []
+    with open_cluster(None, 2) as cluster:
+        cluster.run(object_tasks(job, {}), told.append)
+    assert sorted((result.row, result.col) for result in told) == [(r, c) for r in range(2) for c in range(3)]
+    assert all(isinstance(result, StageResult) for result in told)
+    assert not object_tasks(job, {})
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "settings_"),
+    [
+        ("CMU-1-Small-Region", {"mpp": 1.0}),
+        ("TCGA-CR-7395-01A-01-TS1", {"mpp": 2.0, "slide_mpp": 1.0}),
+    ],
+)
+def test_real_slides_are_the_same_for_any_tiling(
+    tmp_path: Path, shared_data: Path, model_file: Path, name: str, settings_: dict[str, float]
+) -> None:
+    found = []
+    for tile_px in (256, 500, 1024, 2048):
+        out = tmp_path / str(tile_px)
+        (report,) = predicted(shared_data / "slides" / f"{name}.svs", out, model_file, tile_px=tile_px, **settings_)
+        assert report.state == "done", report.cause
+        found.append(digests(out, name))
+    assert found[1:] == found[:1] * 3
