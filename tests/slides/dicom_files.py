@@ -39,7 +39,9 @@ def tiles(pixels: NDArray[np.uint8], tile: int) -> list[bytes]:
     return frames
 
 
-def write_instance(path: Path, pixels: NDArray[np.uint8], series: str, number: int, mpp: float = 0.25, tile: int = 64) -> None:
+def write_instance(
+    path: Path, pixels: NDArray[np.uint8], series: str, number: int, mpp: float = 0.25, tile: int = 64
+) -> None:
     """Write one level of a slide."""
     frames, uid = tiles(pixels, tile), f"{series}.{number}"
     spacing = element(0x28, 0x30, "DS", f"{mpp / 1000:.6f}\\{mpp / 1000:.6f}")
@@ -82,5 +84,11 @@ def write_instance(path: Path, pixels: NDArray[np.uint8], series: str, number: i
     )
     offsets = np.cumsum([0] + [len(f) + 8 for f in frames[:-1]]).astype("<u4").tobytes()
     parts = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(f)) + f for f in [offsets, *frames])
-    data = struct.pack("<HH", 0x7FE0, 0x10) + b"OB\0\0" + b"\xff" * 4 + parts + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    data = (
+        struct.pack("<HH", 0x7FE0, 0x10)
+        + b"OB\0\0"
+        + b"\xff" * 4
+        + parts
+        + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    )
     path.write_bytes(bytes(128) + b"DICM" + element(2, 0, "UL", len(meta)) + meta + body + data)

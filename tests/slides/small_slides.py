@@ -40,7 +40,9 @@ def write_svs(
     """Write an Aperio-like pyramid and return its levels as they were given to the encoder."""
     levels = [pixels] + [halved(pixels, factor) for factor in factors]
     said = "" if mpp is None else f"|MPP = {mpp}"
-    text = f"Aperio Image Library v12.0\n{pixels.shape[1]}x{pixels.shape[0]} ({tile}x{tile})|AppMag = 40{said}"
+    text = (
+        f"Aperio Image Library v12.0\n{pixels.shape[1]}x{pixels.shape[0]} ({tile}x{tile})|AppMag = 40{said}"
+    )
     options = {"photometric": "rgb", "compression": compression, "metadata": None}
     if compression == "jpeg":
         options["compressionargs"] = {"level": 90}

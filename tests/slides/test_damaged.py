@@ -64,7 +64,10 @@ def test_permission_denied(svs: Path, tmp_path: Path) -> None:
     assert "ermission" in refused(path)
 
 
-@pytest.mark.parametrize("name", ["a slide.svs", "it's \"one\".svs", "new\nline.svs", "schnitt-\u00e4\u4e16.svs", "-rf.svs", "a%20#?.svs"])
+@pytest.mark.parametrize(
+    "name",
+    ["a slide.svs", 'it\'s "one".svs', "new\nline.svs", "schnitt-\u00e4\u4e16.svs", "-rf.svs", "a%20#?.svs"],
+)
 @pytest.mark.parametrize("reader", READERS)
 def test_odd_names_and_links_open(svs: Path, tmp_path: Path, name: str, reader: str) -> None:
     path = tmp_path / name
@@ -80,7 +83,9 @@ def test_wrong_suffix_opens_by_content(svs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", [0.001, 0.05, 0.3, 0.6, 0.9, 0.99])
 @pytest.mark.parametrize("reader", [*READERS, "auto"])
-def test_a_truncated_slide_is_refused_or_its_lost_tiles_raise(svs: Path, tmp_path: Path, part: float, reader: str) -> None:
+def test_a_truncated_slide_is_refused_or_its_lost_tiles_raise(
+    svs: Path, tmp_path: Path, part: float, reader: str
+) -> None:
     raw = svs.read_bytes()
     path = tmp_path / "cut.svs"
     path.write_bytes(raw[: int(len(raw) * part)])
@@ -140,11 +145,17 @@ def test_a_damaged_tile_raises_with_its_place_and_others_are_read_on(
     for _ in range(2):
         with pytest.raises(SlideError, match=r"level 0, x 250\.\.300, y 10\.\.60 cannot be decoded"):
             slide.read_region(250, 10, 0, 50, 50)
-        np.testing.assert_array_equal(slide.read_region(600, 10, 0, 200, 500), whole.read_region(600, 10, 0, 200, 500))
-        np.testing.assert_array_equal(slide.read_region(0, 300, 0, 901, 300), whole.read_region(0, 300, 0, 901, 300))
+        np.testing.assert_array_equal(
+            slide.read_region(600, 10, 0, 200, 500), whole.read_region(600, 10, 0, 200, 500)
+        )
+        np.testing.assert_array_equal(
+            slide.read_region(0, 300, 0, 901, 300), whole.read_region(0, 300, 0, 901, 300)
+        )
 
 
-def test_the_overview_marks_what_cannot_be_decoded(svs: Path, tiles_of: tuple[list[int], list[int]], tmp_path: Path) -> None:
+def test_the_overview_marks_what_cannot_be_decoded(
+    svs: Path, tiles_of: tuple[list[int], list[int]], tmp_path: Path
+) -> None:
     raw = bytearray(svs.read_bytes())
     raw[tiles_of[0][1] : tiles_of[0][1] + tiles_of[1][1]] = bytes(tiles_of[1][1])
     path = tmp_path / "damaged.svs"
@@ -208,13 +219,23 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
-@settings(max_examples=int(os.environ.get("WSISEG_FUZZ", "150")), deadline=10_000, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("WSISEG_FUZZ", "150")),
+    deadline=10_000,
+    suppress_health_check=list(HealthCheck),
+)
 @given(data=st.data())
-def test_fuzzed_files_are_read_or_refused(small: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_fuzzed_files_are_read_or_refused(
+    small: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     name = data.draw(st.sampled_from(sorted(small)))
     raw = bytearray(small[name])
-    with_directory = st.integers(0, len(raw) - 1) | st.integers(0, 300) | st.integers(max(0, len(raw) - 600), len(raw) - 1)
-    for at, value in data.draw(st.lists(st.tuples(with_directory, st.integers(0, 255)), min_size=1, max_size=8)):
+    with_directory = (
+        st.integers(0, len(raw) - 1) | st.integers(0, 300) | st.integers(max(0, len(raw) - 600), len(raw) - 1)
+    )
+    for at, value in data.draw(
+        st.lists(st.tuples(with_directory, st.integers(0, 255)), min_size=1, max_size=8)
+    ):
         raw[at] = value
     path = tmp_path_factory.getbasetemp() / f"fuzzed-{name}"
     path.write_bytes(bytes(raw[: data.draw(st.integers(1, len(raw)))] if data.draw(st.booleans()) else raw))

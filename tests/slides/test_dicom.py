@@ -21,7 +21,9 @@ PIXELS = picture(200, 300)
 def write_series(folder: Path, series: str, suffix: str = ".dcm") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, pixels in enumerate((PIXELS, halved(PIXELS, 4)), start=1):
-        write_instance(folder / f"{series[-1]}-level{number}{suffix}", pixels, series, number, 0.25 * 4 ** (number - 1))
+        write_instance(
+            folder / f"{series[-1]}-level{number}{suffix}", pixels, series, number, 0.25 * 4 ** (number - 1)
+        )
 
 
 @pytest.mark.parametrize("suffix", [".dcm", ""])

@@ -93,7 +93,9 @@ def test_sixteen_bits_are_scaled(tmp_path: Path, suffix: str, channels: int) -> 
     deep = (PIXELS if channels == 3 else GREY).astype(np.uint16) * 257
     path = tmp_path / f"deep.{suffix}"
     if suffix == "png":
-        path.write_bytes(png(deep.shape[1], deep.shape[0], deep.astype(">u2"), depth=16, colour=2 if channels == 3 else 0))
+        path.write_bytes(
+            png(deep.shape[1], deep.shape[0], deep.astype(">u2"), depth=16, colour=2 if channels == 3 else 0)
+        )
     else:
         tifffile.imwrite(path, deep, photometric="rgb" if channels == 3 else "minisblack")
     np.testing.assert_array_equal(whole(path), PIXELS if channels == 3 else np.repeat(GREY[..., None], 3, -1))
@@ -120,7 +122,9 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
     assert "2 frames" in open_slide(tmp_path / "moving.png").warnings[0]
 
 
-@pytest.mark.parametrize(("width", "height"), [(1_000_000, 1_000_000), (10_000, 9_000), (2**31 - 1, 1), (30_000, 30_000)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1_000_000, 1_000_000), (10_000, 9_000), (2**31 - 1, 1), (30_000, 30_000)]
+)
 def test_bombs_are_refused_by_their_header(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(width, height, np.zeros((10, 10), np.uint8)))

@@ -34,7 +34,9 @@ def test_levels_and_pixels(lossless: Lossless, reader: str) -> None:
         assert slide.warnings == ()
         assert all(isinstance(v, str) for v in slide.properties.values())
         for level, pixels in enumerate(levels):
-            np.testing.assert_array_equal(slide.read_region(0, 0, level, pixels.shape[1], pixels.shape[0]), pixels)
+            np.testing.assert_array_equal(
+                slide.read_region(0, 0, level, pixels.shape[1], pixels.shape[0]), pixels
+            )
             np.testing.assert_array_equal(slide.read_region(101, 37, level, 90, 131), pixels[37:168, 101:191])
 
 
@@ -194,7 +196,12 @@ def test_mpp_of_plain_ome_and_imagej_tiff(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", pixels, photometric="rgb", tile=(64, 64), metadata=meta)
     assert open_slide(tmp_path / "a.ome.tif", "tiffslide").mpp == pytest.approx(0.5)
     tifffile.imwrite(
-        tmp_path / "ij.tif", pixels, photometric="rgb", imagej=True, resolution=(2, 2), metadata={"unit": "um", "axes": "YXS"}
+        tmp_path / "ij.tif",
+        pixels,
+        photometric="rgb",
+        imagej=True,
+        resolution=(2, 2),
+        metadata={"unit": "um", "axes": "YXS"},
     )
     assert open_slide(tmp_path / "ij.tif").mpp == pytest.approx(0.5)
 
@@ -213,14 +220,22 @@ def test_an_ome_pyramid(tmp_path: Path) -> None:
 
 def test_planes_that_are_no_colours_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "channels.ome.tif"
-    tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint8), metadata={"axes": "CYX"}, photometric="minisblack")
+    tifffile.imwrite(
+        path, np.zeros((5, 64, 64), np.uint8), metadata={"axes": "CYX"}, photometric="minisblack"
+    )
     with pytest.raises(SlideError, match="5 planes"):
         open_slide(path, "tiffslide")
 
 
 def test_planar_rgb(tmp_path: Path) -> None:
     pixels = picture(150, 170)
-    write_tiff(tmp_path / "planar.tif", np.moveaxis(pixels, -1, 0), planarconfig="separate", photometric="rgb", tile=64)
+    write_tiff(
+        tmp_path / "planar.tif",
+        np.moveaxis(pixels, -1, 0),
+        planarconfig="separate",
+        photometric="rgb",
+        tile=64,
+    )
     slide = open_slide(tmp_path / "planar.tif")
     np.testing.assert_array_equal(slide.read_region(0, 0, 0, 170, 150), pixels)
 

@@ -140,7 +140,7 @@ def test_names_that_differ_in_case_only_are_kept_apart(tmp_path: Path) -> None:
     ("name", "expected"),
     [
         ("a slide.svs", "a slide"),
-        ("it's \"1\".svs", "it_s _1_"),
+        ('it\'s "1".svs', "it_s _1_"),
         ("new\nline.svs", "new_line"),
         ("Gr\u00fc\u00dfe-\u4e16.svs", "Gr\u00fc\u00dfe-\u4e16"),
         ("-rf.svs", "_rf"),

@@ -13,7 +13,9 @@ SIDES = st.integers(1, 60)
 
 @settings(deadline=None)
 @given(SIDES, SIDES, st.integers(1, 70), st.integers(0, 30))
-def test_cores_cover_the_frame_once_and_windows_hold_them(width: int, height: int, core_px: int, halo_px: int) -> None:
+def test_cores_cover_the_frame_once_and_windows_hold_them(
+    width: int, height: int, core_px: int, halo_px: int
+) -> None:
     grid = Grid(width, height, core_px, halo_px)
     seen = np.zeros((height, width), np.int32)
     places = np.arange(height * width).reshape(height, width)

@@ -26,7 +26,9 @@ class Drawn(Slide):
 
     reader = "drawn"
 
-    def __init__(self, levels: list[NDArray[np.uint8]], downsamples: tuple[float, ...], mpp: float | None = 0.25):
+    def __init__(
+        self, levels: list[NDArray[np.uint8]], downsamples: tuple[float, ...], mpp: float | None = 0.25
+    ):
         super().__init__("drawn")
         self._levels = levels
         self._facts = Facts(tuple(level.shape[1::-1] for level in levels), downsamples, mpp)
@@ -66,6 +68,7 @@ def test_any_window_is_bitwise_the_whole(mpp: float, corners: tuple[float, float
 
 def obvious(pixels: NDArray[np.uint8], scale: float, row: int, col: int) -> NDArray[np.float64]:
     """Resample one pixel with loops over every input pixel, in float64."""
+
     def weights(index: int, size: int) -> NDArray[np.float64]:
         w = keys_cubic((np.arange(size) + 0.5 - (index + 0.5) * scale) / max(scale, 1.0))
         return w / w.sum()
@@ -78,7 +81,12 @@ def obvious(pixels: NDArray[np.uint8], scale: float, row: int, col: int) -> NDAr
 def test_pixels_are_those_of_a_slow_obvious_version(mpp: float) -> None:
     view = SlideView(Drawn([PIXELS], (1.0,)), mpp)
     whole = view.read(view.frame)
-    for row, col in [(0, 0), (view.height - 1, view.width - 1), (view.height // 2, view.width // 3), (0, view.width // 2)]:
+    for row, col in [
+        (0, 0),
+        (view.height - 1, view.width - 1),
+        (view.height // 2, view.width // 3),
+        (0, view.width // 2),
+    ]:
         expected = np.clip(obvious(PIXELS, mpp / 0.25, row, col), 0, 255)
         np.testing.assert_allclose(whole[row, col], expected, atol=0.51)
 

@@ -46,14 +46,17 @@ class OpenSlideSlide(Slide):
     def _describe(self, handle: Any) -> Facts:
         properties = dict(handle.properties)
         for level in range(handle.level_count):
-            tile = (properties.get(f"openslide.level[{level}].tile-{side}", "0") for side in ("width", "height"))
+            tile = (
+                properties.get(f"openslide.level[{level}].tile-{side}", "0") for side in ("width", "height")
+            )
             tile_w, tile_h = (int(v) for v in tile)
             if tile_w * tile_h > MAX_SEGMENT_PX:
                 raise SlideError(self.path, f"its tiles are {tile_w} x {tile_h} pixels, too large to decode")
         # OpenSlide passes over what is no number; the header's own words tell why there is none
         said = properties.get("aperio.MPP")
         mpp, warnings = credible_mpp(
-            properties.get(openslide.PROPERTY_NAME_MPP_X, said), properties.get(openslide.PROPERTY_NAME_MPP_Y, said)
+            properties.get(openslide.PROPERTY_NAME_MPP_X, said),
+            properties.get(openslide.PROPERTY_NAME_MPP_Y, said),
         )
         dims = handle.level_dimensions
         return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)

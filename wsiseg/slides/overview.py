@@ -55,12 +55,18 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
         When more than 100 places cannot be decoded, or the picture would be too large.
     """
     downsamples = slide.level_downsamples
-    level = max((k for k, d in enumerate(downsamples) if d <= scale_l0 * 1.001), key=downsamples.__getitem__, default=0)
+    level = max(
+        (k for k, d in enumerate(downsamples) if d <= scale_l0 * 1.001),
+        key=downsamples.__getitem__,
+        default=0,
+    )
     step = max(1, int(scale_l0 / downsamples[level] + 1e-3))
     width, height = slide.level_dimensions[level]
     rows, cols = -(-height // step), -(-width // step)
     if rows * cols > MAX_OVERVIEW_PX:
-        raise SlideError(slide.path, f"looking for tissue at {scale_l0:g} level-0 pixels per pixel is too fine")
+        raise SlideError(
+            slide.path, f"looking for tissue at {scale_l0:g} level-0 pixels per pixel is too fine"
+        )
     rgb = np.full((rows, cols, 3), 255, np.uint8)
     known = np.zeros((rows, cols), np.bool_)
     failures: list[SlideError] = []
@@ -78,7 +84,9 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
                 return
             failures.append(error)
             if len(failures) > MAX_FAILURES:
-                raise SlideError(slide.path, f"over {MAX_FAILURES} places cannot be decoded; {error.cause}") from error
+                raise SlideError(
+                    slide.path, f"over {MAX_FAILURES} places cannot be decoded; {error.cause}"
+                ) from error
             return
         rgb[place] = block_mean(pixels, step)
         known[place] = True

@@ -132,7 +132,9 @@ class Slide(ABC):
             except SlideError:
                 raise
             except Exception as error:
-                raise SlideError(self.path, f"{self.reader} cannot read its header: {one_line(error)}") from error
+                raise SlideError(
+                    self.path, f"{self.reader} cannot read its header: {one_line(error)}"
+                ) from error
             check_plausible(self.path, facts)
             self._facts = facts
         return self._facts
@@ -221,7 +223,9 @@ class Slide(ABC):
         digest = hashlib.sha256(repr(self.dimensions).encode())
         for part in files.ends(self.path, FINGERPRINT_BYTES):
             digest.update(part)
-        digest.update(self.properties.get("openslide.quickhash-1", "").encode() if self._is_many_files else b"")
+        digest.update(
+            self.properties.get("openslide.quickhash-1", "").encode() if self._is_many_files else b""
+        )
         return digest.hexdigest()
 
     @property

@@ -154,7 +154,9 @@ def _listed(path: str) -> Iterator[tuple[str, float | None]]:
         raise UsageError(f"{path}: cannot be read as a CSV list: {error}") from None
     columns = {str(name).strip().lower(): name for name in reader if name is not None}
     if "slide" not in columns:
-        raise UsageError(f"{path}: needs a column 'slide' (and may have 'mpp'); it has {sorted(columns) or 'no rows'}")
+        raise UsageError(
+            f"{path}: needs a column 'slide' (and may have 'mpp'); it has {sorted(columns) or 'no rows'}"
+        )
     for number, row in enumerate(rows, start=2):
         slide = (row[columns["slide"]] or "").strip()
         if not slide:
@@ -196,7 +198,12 @@ def safe_name(text: str) -> str:
     '_a slide__1_'
     """
     text = unicodedata.normalize("NFC", text)
-    kept = "".join(c if c.isalnum() or c in " ._-()+=@," else "_" for c in text).strip(" ").lstrip(".").rstrip(". ")
+    kept = (
+        "".join(c if c.isalnum() or c in " ._-()+=@," else "_" for c in text)
+        .strip(" ")
+        .lstrip(".")
+        .rstrip(". ")
+    )
     kept = f"_{kept.lstrip('-')}" if kept.startswith("-") else kept
     if len(kept.encode()) > MAX_NAME:
         short = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -209,7 +216,12 @@ def safe_name(text: str) -> str:
 def _distinct(sources: list[SlideSource]) -> list[SlideSource]:
     """Give slides of one name their folder's name in front, and a hash of the path where that is not enough."""
     sources = _renamed(sources, lambda s: safe_name(f"{_stem(os.path.dirname(_absolute(s.path)))}-{s.name}"))
-    return _renamed(sources, lambda s: f"{s.name}-{hashlib.sha256(_absolute(s.path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}")
+    return _renamed(
+        sources,
+        lambda s: (
+            f"{s.name}-{hashlib.sha256(_absolute(s.path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+        ),
+    )
 
 
 def _renamed(sources: list[SlideSource], rename) -> list[SlideSource]:  # type: ignore[no-untyped-def]

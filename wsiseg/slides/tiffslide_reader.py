@@ -40,7 +40,9 @@ class TiffHandle:
             series = self.file.series[self.properties["tiffslide.series-index"]]
             lock = threading.Lock()
             self.levels = [SegmentedPage(one_page(level), lock) for level in series.levels]
-            self.dimensions = tuple((int(p.imagewidth), int(p.imagelength)) for p in map(one_page, series.levels))
+            self.dimensions = tuple(
+                (int(p.imagewidth), int(p.imagelength)) for p in map(one_page, series.levels)
+            )
         except BaseException:
             self.slide.close()
             raise

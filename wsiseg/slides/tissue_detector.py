@@ -13,6 +13,7 @@ SMOOTH_UM = 8.0
 # a stain absorbs green most; grey dust, shadows and vignetting absorb all colours alike
 CHROMA_OD = 0.016
 DENSE_OD = 0.12
+COLOURED_SHARE = 0.25
 MAX_GLASS_OD = 0.06
 CLOSE_UM = 32.0
 MARGIN_UM = 24.0
@@ -46,7 +47,9 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
     if sigma > 0.3:
         density = cv2.GaussianBlur(density, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
     red, green, blue = np.moveaxis(density, -1, 0)
-    stained = (green - 0.5 * (red + blue) > CHROMA_OD) | (green > DENSE_OD)
+    # DAB absorbs blue most: known by being dense and coloured
+    coloured = density.max(axis=-1) - density.min(axis=-1) > COLOURED_SHARE * green
+    stained = (green - 0.5 * (red + blue) > CHROMA_OD) | ((green > DENSE_OD) & coloured)
     pen = grown(without_specks(pen_ink(density), PEN_UM2 / mpp**2), PEN_MARGIN_UM / mpp)
     tissue = stained & ~pen
     if known is not None:

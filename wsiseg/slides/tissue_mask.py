@@ -50,7 +50,7 @@ def read_mask(path: str, dimensions: tuple[int, int], scale_l0: float) -> Tissue
         if head.startswith((b"{", b"[")):
             return _from_geojson(path, dimensions, scale_l0)
         return _from_image(path, dimensions)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as a tissue mask: {one_line(error)}") from error
 
 

@@ -72,14 +72,18 @@ class SlideView:
             self.level = max(finer, key=lambda k: downsamples[k], default=0)
             self._factor = mpp / (mpp_l0 * downsamples[self.level])
         if self._factor < LEAST_MPP_RATIO:
-            raise SlideError(slide.path, f"its pixels ({mpp_l0:g} um) are far too coarse for {mpp:g} um per pixel")
+            raise SlideError(
+                slide.path, f"its pixels ({mpp_l0:g} um) are far too coarse for {mpp:g} um per pixel"
+            )
         self.scale_l0 = downsamples[self.level] * self._factor
         self.mpp = mpp if self._factor != 1.0 else mpp_l0 * self.scale_l0
         self._level_size = slide.level_dimensions[self.level]
         self.width, self.height = (max(1, round(side / self._factor)) for side in self._level_size)
 
     def __repr__(self) -> str:
-        return f"SlideView({self.slide!r}, mpp={self.mpp:g}: {self.width} x {self.height}, level {self.level})"
+        return (
+            f"SlideView({self.slide!r}, mpp={self.mpp:g}: {self.width} x {self.height}, level {self.level})"
+        )
 
     @property
     def frame(self) -> Box:
