@@ -38,9 +38,10 @@ class ObjectsConfig:
         Whether touching nuclei are parted.
     simplify_um : float
         How far a simplified outline may lie from the exact one; 0 keeps every pixel corner.
-    clean_um : tuple of float
-        Radii of the disks of the clean-up (opening, then closing, for each), as the paper's 3 and 1 px
-        at 0.25 um per pixel; one smaller than a pixel is left out.
+    opening_um, closing_um : tuple of float
+        Radii of the disks of the clean-up: an opening and a closing with the first, then with the second, and
+        so on; what is smaller than a pixel is left out. The paper's are 0.75 and 0.25 um for both (3 and 1 px
+        at 0.25 um per pixel).
     hole_area_um2 : float
         Holes up to this area are filled.
     deepest_um : float
@@ -58,12 +59,13 @@ class ObjectsConfig:
     min_area_um2: float = 7.5
     split: bool = True
     simplify_um: float = 0.125
-    clean_um: tuple[float, ...] = (0.75, 0.25)
-    hole_area_um2: float = 5.0
+    opening_um: tuple[float, ...] = ()
+    closing_um: tuple[float, ...] = ()
+    hole_area_um2: float = 15.0
     deepest_um: float = 10.0
-    shallowest_um: float = 0.75
-    neck: float = 0.85
-    peak_box: float = 4.0
+    shallowest_um: float = 1.0
+    neck: float = 0.92
+    peak_box: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,10 @@ def clean_mask(confidence: NDArray[np.uint8], threshold: float, scales: Scales) 
         1 in nuclei, 0 elsewhere; right at `Scales.mask_reach_px` from edges that cut the frame.
     """
     mask: NDArray[np.uint8] = cv2.threshold(confidence, threshold_u8(threshold) - 1, 1, cv2.THRESH_BINARY)[1]
-    for radius in scales.clean_px:
-        element = disk(radius)
-        for operation in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE):
-            mask = cv2.morphologyEx(mask, operation, element)
+    for radii in scales.clean_px:
+        for operation, radius in zip((cv2.MORPH_OPEN, cv2.MORPH_CLOSE), radii, strict=True):
+            if radius:
+                mask = cv2.morphologyEx(mask, operation, disk(radius))
     if scales.hole_area_px:
         _fill_holes(mask, scales)
     return mask

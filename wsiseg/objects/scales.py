@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from wsiseg.config import ObjectsConfig
 
-LEVELS_PER_PX = 8
+LEVELS_PER_PX = 4
 """Steps of the quantised distance map in one pixel of distance."""
 
 SMOOTH_PX = 2
@@ -20,8 +21,8 @@ class Scales:
 
     Parameters
     ----------
-    clean_px : tuple of int
-        Radii of the disks of the clean-up, in order; none smaller than a pixel.
+    clean_px : tuple of (int, int)
+        Radii of the openings and closings of the clean-up, in order; 0 is none.
     hole_area_px, hole_side_px : int
         Holes of the mask with at most this area and bounding box are filled.
     deepest_px : int
@@ -38,7 +39,7 @@ class Scales:
         Smaller objects are dropped.
     """
 
-    clean_px: tuple[int, ...]
+    clean_px: tuple[tuple[int, ...], ...]
     hole_area_px: int
     hole_side_px: int
     deepest_px: int
@@ -52,16 +53,17 @@ class Scales:
     @classmethod
     def of(cls, mpp: float, config: ObjectsConfig) -> Scales:
         """Derive the sizes from micrometres."""
-        radii = [int(um / mpp + 0.5) if um >= mpp else 0 for um in config.clean_um]
+        pairs = zip_longest(config.opening_um, config.closing_um, fillvalue=0.0)
+        radii = [tuple(int(um / mpp + 0.5) if um >= mpp else 0 for um in pair) for pair in pairs]
         return cls(
-            clean_px=tuple(radius for radius in radii if radius),
+            clean_px=tuple(radii),
             hole_area_px=int(config.hole_area_um2 / mpp**2),
-            hole_side_px=math.ceil(2 * math.sqrt(config.hole_area_um2) / mpp),
+            hole_side_px=math.ceil(1.5 * math.sqrt(config.hole_area_um2) / mpp),
             deepest_px=min(120, max(4, math.ceil(config.deepest_um / mpp))),
             shallowest_px=config.shallowest_um / mpp,
             peak_box=config.peak_box,
             neck=config.neck,
-            spread_px=math.ceil(6 * config.deepest_um / mpp),
+            spread_px=math.ceil(3 * config.deepest_um / mpp),
             min_area_px=config.min_area_um2 / mpp**2,
             split=config.split,
         )
@@ -69,7 +71,7 @@ class Scales:
     @property
     def mask_reach_px(self) -> int:
         """How far away confidence decides about a pixel of the mask."""
-        return 4 * sum(self.clean_px) + self.hole_side_px
+        return 2 * sum(map(sum, self.clean_px)) + self.hole_side_px
 
     @property
     def peak_box_px(self) -> int:
