@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import UsageError
+from wsiseg.network.appearance import network_input
 from wsiseg.network.fold import Convolution, FoldedNetwork, fold
 from wsiseg.network.model import Model
 
@@ -33,12 +34,14 @@ class Engine(ABC):
     name: str
 
     @abstractmethod
-    def confidence(self, rgb: Pixels) -> Confidence:
+    def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
         """Return the confidence of a nucleus for each pixel.
 
         Parameters
         ----------
         rgb : ndarray of uint8, (H, W, 3)
+        table : ndarray of float32, (3, 256, 3)
+            What the network sees of a pixel, see `wsiseg.network.appearance`.
 
         Returns
         -------
@@ -110,11 +113,12 @@ class OpenVINOEngine(Engine):
         for _ in range(threads):
             self._idle.put(compiled.create_infer_request())
 
-    def confidence(self, rgb: Pixels) -> Confidence:
+    def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
         """See `Engine.confidence`."""
+        planes = network_input(rgb, table)
         request = self._idle.get()
         try:
-            request.infer({0: np.ascontiguousarray(rgb)[None]}, share_inputs=True, share_outputs=True)
+            request.infer({0: planes[None]}, share_inputs=True, share_outputs=True)
             result: Confidence = request.get_output_tensor().data[0, 0].copy()
             return result
         finally:
@@ -133,13 +137,11 @@ def _openvino_model(network: FoldedNetwork) -> Any:
     def block(x: Any, layer: Convolution) -> Any:
         return ops.elu(convolve(x, layer), 1.0)
 
-    rgb = ops.parameter([1, -1, -1, 3], np.uint8, name="rgb")
-    x = ops.multiply(ops.convert(rgb, "f32"), np.float32(0.95 / 255))
-    x = ops.transpose(ops.add(x, np.float32(0.05)), np.array([0, 3, 1, 2]))
-    x = block(x, network.stem)
+    planes = ops.parameter([1, 3, -1, -1], np.float32, name="planes")
+    x = block(planes, network.stem)
     for first, second in network.blocks:
         x = ops.add(x, block(block(x, first), second))
-    return openvino.Model([ops.sigmoid(convolve(x, network.head))], [rgb], "wsiseg")
+    return openvino.Model([ops.sigmoid(convolve(x, network.head))], [planes], "wsiseg")
 
 
 class TorchEngine(Engine):
@@ -162,7 +164,7 @@ class TorchEngine(Engine):
         bias = torch.from_numpy(layer.bias).to(self._device, self._dtype)
         return weight.contiguous(memory_format=torch.channels_last), bias, layer.dilation
 
-    def confidence(self, rgb: Pixels) -> Confidence:
+    def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
         """See `Engine.confidence`."""
         import torch
         from torch.nn import functional
@@ -173,8 +175,8 @@ class TorchEngine(Engine):
             return functional.elu_(y)
 
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self._device)
-            x = pixels.permute(2, 0, 1)[None].to(self._dtype) * (0.95 / 255) + 0.05
+            planes = torch.from_numpy(network_input(rgb, table))
+            x = planes[None].to(self._device, self._dtype)
             x = block(x.contiguous(memory_format=torch.channels_last), self._stem)
             for first, second in self._blocks:
                 x = x + block(block(x, first), second)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Outputs:
         return self.folder / f"{self.name}.zarr.unfinished"
 
     @property
+    def scratch(self) -> Path:
+        """A store for nuclei that are found again from the finished one."""
+        return self.folder / f".{self.name}.again.part"
+
+    @property
     def geojson(self) -> Path:
         """The polygons."""
         return self.folder / f"{self.name}.geojson{'.gz' if self.gzip else ''}"
@@ -41,12 +47,35 @@ class Outputs:
         """The picture."""
         return self.folder / f"{self.name}.png"
 
+    def geojson_files(self) -> list[Path]:
+        """Return the GeoJSON files that are there: one, or the parts that `--split` made."""
+        ending = self.geojson.name.removeprefix(self.name)
+        parts = self.folder.glob(f"{escape(self.name)}.part*{ending}")
+        return [*sorted(parts), *filter(Path.exists, [self.geojson])]
+
+    def missing(self) -> list[Path]:
+        """Return the files beside the store that are not there."""
+        missing = [] if self.geojson_files() else [self.geojson]
+        return missing + [file for file in (self.parquet, self.preview) if not file.exists()]
+
     def remove(self) -> None:
         """Delete everything of this slide."""
         for store in (self.store, self.unfinished):
             shutil.rmtree(store, ignore_errors=True)
-        for file in (self.geojson, self.parquet, self.preview):
+        plain, packed = (replace(self, gzip=gzip).geojson_files() for gzip in (False, True))
+        for file in (*plain, *packed, self.parquet, self.preview):
             file.unlink(missing_ok=True)
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Delete what runs that were killed had begun to write."""
+        name = escape(self.name)
+        for pattern in (f".{name}.zarr.unfinished.*.part", f".{name}.png.*.part", f"*.{name}.again.part*"):
+            for leftover in self.folder.glob(pattern):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
 
 
 @dataclass

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from wsiseg.config import PredictConfig
 from wsiseg.errors import SlideError, StoreError
+from wsiseg.inference.again import nuclei_again
 from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.numbering import numbered_nuclei
@@ -23,10 +24,12 @@ from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.plan import Plan, label_tasks, network_tasks, object_tasks, pyramid_tasks
 from wsiseg.inference.stages import NetworkJob, ObjectsJob, StageResult
 from wsiseg.inference.store import FAILED, FrameInfo, Identity, SlideStore, create_store
+from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
 from wsiseg.objects.geojson import GeoJSONWriter
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.slides import open_slide
+from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource
 from wsiseg.slides.tissue import Tissue, find_tissue
 from wsiseg.slides.view import SlideView
@@ -82,16 +85,22 @@ class SlideRun:
             frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
             identity = self._identity(slide, frame)
             report = SlideReport(self.source.name, self.source.path, reader=slide.reader, mpp=frame.mpp)
-            report.model, report.engine = self.model.sha256[:12], self.kernel.engine.name
-            if self._is_finished(identity, report):
+            report.model, report.engine = self.model.sha256[:12], self._engine_name
+            if self._is_finished(identity):
+                self._recall(slide, report)
                 return report
-            store = self._open_store(identity, slide)
-            pixels = NetworkJob(view, store.tissue, self.kernel, store)
+            store = self._open_store(identity, slide, view)
+            pixels = NetworkJob(view, store.tissue, self.kernel, self._table(store), store)
             objects = ObjectsJob(store, store, store.tissue, self.config.objects, self._threshold)
             plan, tally = self._compute(pixels, objects, slide)
-            self._finish(store, plan, tally, report)
+            self._finish(store, plan, tally, slide.warnings, report)
         report.seconds = round(time.perf_counter() - started, 2)
         return report
+
+    @property
+    def _engine_name(self) -> str:
+        # With a scheduler the network is on its workers; this machine may not even have their device.
+        return self.kernel.engine.name if self.config.scheduler is None else f"{self.config.device} of dask workers"
 
     def _view(self, slide: Slide) -> SlideView:
         view = SlideView(slide, self.config.mpp or self.model.info.mpp, slide_mpp=self.source.mpp)
@@ -111,34 +120,47 @@ class SlideRun:
             tissue["mask"] = hashlib.sha256(Path(self.config.tissue.mask).read_bytes()).hexdigest()
         return Identity(self.model.sha256, slide.fingerprint, frame, objects, tissue)
 
-    def _is_finished(self, identity: Identity, report: SlideReport) -> bool:
-        """Whether all outputs are there; removes them with --overwrite, refuses those of other settings."""
+    def _is_finished(self, identity: Identity) -> bool:
+        """Whether the slide was done before; removes outputs with --overwrite, refuses those of other settings."""
         out = self.outputs
         if self.config.overwrite:
             out.remove()
         for path in (out.store, out.unfinished):
             if path.exists():
                 _refuse_other(SlideStore(path), identity)
-        if not out.store.exists():
-            return False
-        missing = [file.name for file in (out.geojson, out.parquet, out.preview) if not file.exists()]
-        if missing:
-            raise StoreError(
-                f"{out.store}: the slide is done, but {', '.join(missing)} is gone; `wsiseg export` writes GeoJSON and "
-                "Parquet again from the store, --overwrite does everything again"
-            )
-        store = SlideStore(out.store)
+        return out.store.exists()
+
+    def _recall(self, slide: Slide, report: SlideReport) -> None:
+        """Report a slide that was done before; files of it that are gone are written again from its store."""
+        store = SlideStore(self.outputs.store)
         store.remove_work()
+        self.outputs.remove_leftovers()
+        if self.outputs.missing():
+            scratch = self.outputs.scratch
+            job = (self.config.objects, self._threshold, self.config.tile_px, self.cluster)
+            with nuclei_again(store, scratch, *job, on_result=Tally(self.observer).add) as again:
+                again.write_keys(write_nuclei(again, self.outputs, self.config))
+                self._draw(again, slide)
         report.recall(store.provenance["summary"])
         report.state = "skipped"
-        return True
 
-    def _open_store(self, identity: Identity, slide: Slide) -> SlideStore:
+    def _open_store(self, identity: Identity, slide: Slide, view: SlideView) -> SlideStore:
         if self.outputs.unfinished.exists():
             return SlideStore(self.outputs.unfinished)
         tissue = find_tissue(slide, self.config.tissue, identity.frame.mpp / identity.frame.scale_l0)
-        provenance = {"slide": self.source.path, "name": self.source.name, "model": asdict(self.model.info)}
+        provenance = {
+            "slide": self.source.path,
+            "name": self.source.name,
+            "model": asdict(self.model.info),
+            "stains": asdict(StainScale.of(sample_tissue(view, tissue))),
+        }
         return create_store(self.outputs.unfinished, identity, tissue, self.config.tile_px, provenance)
+
+    def _table(self, store: SlideStore) -> npt.NDArray[np.float32]:
+        """What the network sees of this slide's pixels."""
+        if self.model.info.input == "rgb":
+            return rgb_table()
+        return stain_table(StainScale(**store.provenance["stains"]))
 
     def _compute(self, pixels: NetworkJob, objects: ObjectsJob, slide: Slide) -> tuple[Plan, Tally]:
         tally, store = Tally(self.observer), objects.store
@@ -163,7 +185,9 @@ class SlideRun:
             FinishedSlide(slide, store.tissue, store.frame, self.source.name, len(store.keys), batches, path)
         )
 
-    def _finish(self, store: SlideStore, plan: Plan, tally: Tally, report: SlideReport) -> None:
+    def _finish(
+        self, store: SlideStore, plan: Plan, tally: Tally, warnings: tuple[str, ...], report: SlideReport
+    ) -> None:
         frame = store.frame
         area_mm2 = store.tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6
         report.nuclei = len(store.keys)
@@ -173,18 +197,22 @@ class SlideRun:
         report.stage_seconds = {step: round(value, 2) for step, value in sorted(tally.seconds.items())}
         report.failed_tiles = int((np.asarray(store.array("status/network")[:]) == FAILED).sum())
         if not plan.blocks:
-            report.warnings = "no tissue found, so the outputs are empty; --no-tissue takes the whole slide"
+            warnings = (*warnings, "no tissue found, so the outputs are empty; --no-tissue takes the whole slide")
+        report.warnings = "; ".join(warnings)
+        failures = store.failures()
         if report.failed_tiles:
-            cause = tally.failures[0]["cause"] if tally.failures else store.provenance["failures"][0]["cause"]
             report.state = "incomplete"
-            report.cause = f"{report.failed_tiles} of {plan.blocks} tiles cannot be read and were left empty: {cause}"
-        failures = [*store.provenance.get("failures", []), *tally.failures]
+            report.cause = (
+                f"{report.failed_tiles} of {plan.blocks} tiles cannot be read and were left empty, "
+                f"the first: {failures[0]['cause']}"
+            )
         store.annotate(state="complete", failures=failures, summary=report.remembered())
         try:
             os.replace(self.outputs.unfinished, self.outputs.store)
         except OSError as error:
             raise StoreError(f"{self.outputs.store}: cannot be put in place: {error.strerror or error}") from error
         SlideStore(self.outputs.store).remove_work()
+        self.outputs.remove_leftovers()
 
 
 class Tally:
@@ -192,15 +220,12 @@ class Tally:
 
     def __init__(self, observer: Observer) -> None:
         self.seconds: Counter[str] = Counter()
-        self.failures: list[dict[str, Any]] = []
         self._observer = observer
 
     def add(self, result: StageResult) -> None:
         """Add the result of one block or tile."""
         for step, value in result.seconds.items():
             self.seconds[step] += value  # type: ignore[assignment]
-        if result.failure is not None:
-            self.failures.append({"row": result.row, "col": result.col, "cause": result.failure})
         self._observer.advanced(result.pixels / 1e6, result.nuclei)
 
 
@@ -216,6 +241,8 @@ def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> 
             geojson.write(table)
             parquet.write(table)
             keys.append(table_keys)
+    for stale in set(outputs.geojson_files()) - set(geojson.paths):
+        stale.unlink()
     return np.concatenate(keys)
 
 

@@ -45,6 +45,8 @@ class NetworkJob:
         The slide at the model's resolution.
     tissue : Tissue
     kernel : Kernel
+    table : ndarray of float32, (3, 256, 3)
+        What the network sees of the slide's pixels, see `wsiseg.network.appearance`.
     store : SlideStore
         Where confidence and stain are written.
     """
@@ -52,6 +54,7 @@ class NetworkJob:
     view: SlideView
     tissue: Tissue
     kernel: Kernel
+    table: npt.NDArray[np.float32]
     store: SlideStore
 
 
@@ -148,11 +151,12 @@ def compute_block(job: NetworkJob, row: int, col: int) -> StageResult:
     try:
         rgb = _read(job.view, window)
     except SlideError as error:
+        store.note_failure(row, col, error.cause)
         store.array("status/network")[row, col] = FAILED
         return StageResult("network", row, col, seconds=clock.seconds, failure=error.cause)
     clock.lap("read")
     inner = box.slices_in(window)
-    confidence = np.rint(job.kernel.engine.confidence(rgb)[inner] * 255).astype(np.uint8)
+    confidence = np.rint(job.kernel.engine.confidence(rgb, job.table)[inner] * 255).astype(np.uint8)
     clock.lap("network")
     stain = _halved(haematoxylin_density(rgb[inner]))
     _write(store, "0", core, box, confidence)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class Identity:
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
         """Return what a stored identity has otherwise, as `name: there != here`."""
-        mine = _flat(asdict(self))
+        mine = _flat(json.loads(json.dumps(asdict(self))))
         theirs = _flat(stored)
         return [
             f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} asked for"
@@ -197,6 +198,19 @@ class SlideStore:
         stored: npt.NDArray[np.int64] = np.load(self.path / "work" / "keys.npy", mmap_mode="r", allow_pickle=False)
         return stored
 
+    def note_failure(self, row: int, col: int, cause: str) -> None:
+        """Keep why a block stays empty; no two workers write the same file."""
+        folder = self.path / "work" / "failures"
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f"{row}-{col}.{os.getpid()}.part"
+        beside.write_text(json.dumps({"row": row, "col": col, "cause": cause}), encoding="utf-8")
+        os.replace(beside, folder / f"{row}-{col}.json")
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the blocks that stay empty with their causes, in raster order."""
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in self.path.glob("work/failures/*.json")]
+        return sorted(found, key=lambda failure: (failure["row"], failure["col"]))
+
     def annotate(self, **values: Any) -> None:
         """Add to the provenance in the root attributes."""
         self.provenance.update(values)
@@ -230,7 +244,6 @@ def create_store(
         Further JSON values for the root attributes; `name` names the image.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.rmtree(beside, ignore_errors=True)
     frame = identity.frame
     shapes = _level_shapes(frame.height, frame.width)
     try:

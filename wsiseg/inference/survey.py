@@ -12,6 +12,7 @@ from wsiseg.errors import WsisegError
 from wsiseg.inference.engine import Engine
 from wsiseg.inference.stages import trimmed_core
 from wsiseg.inference.store import SHARD_PX
+from wsiseg.network.appearance import rgb_table
 from wsiseg.network.fcnn import RADIUS_PX
 from wsiseg.slides.reader import open_slide
 from wsiseg.slides.sources import SlideSource
@@ -108,8 +109,9 @@ def measure_speed(engine: Engine, workers: int, side_px: int = 512) -> float:
     from concurrent.futures import ThreadPoolExecutor
 
     rgb = np.full((side_px, side_px, 3), 200, np.uint8)
+    trials = [(rgb, rgb_table())] * workers
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(engine.confidence, [rgb] * workers))
+        list(pool.map(lambda trial: engine.confidence(*trial), trials))
         started = time.perf_counter()
-        list(pool.map(engine.confidence, [rgb] * workers))
+        list(pool.map(lambda trial: engine.confidence(*trial), trials))
     return (time.perf_counter() - started) / (workers * side_px**2 / 1e6)

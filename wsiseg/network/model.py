@@ -41,6 +41,8 @@ class ModelInfo:
         Confidence from which a pixel is taken for nucleus.
     mpp : float
         Micrometres per pixel at which the network was trained and works.
+    input : {"rgb", "stains"}
+        What the network sees: colours, or each slide's stains on a common scale (`wsiseg.network.appearance`).
     preset : str
         Name of the training preset.
     seed : int
@@ -58,6 +60,7 @@ class ModelInfo:
     inverted: bool = False
     threshold: float = 0.5
     mpp: float = 0.25
+    input: str = "rgb"
     preset: str = "default"
     seed: int = 0
     score: float | None = None
@@ -70,6 +73,7 @@ class ModelInfo:
             "channel": 0 <= self.channel < self.classes,
             "threshold": 0 < self.threshold < 1,
             "mpp": 0.01 <= self.mpp <= 100,
+            "input": self.input in ("rgb", "stains"),
         }
         wrong = [f"{name} = {getattr(self, name)!r}" for name, ok in checks.items() if not ok]
         if wrong:
@@ -187,7 +191,7 @@ def _parse_info(name: str, described: dict[str, Any]) -> ModelInfo:
     values = {key: value for key, value in described.items() if key in known}
     kinds: dict[str, tuple[type, ...]] = {
         "classes": (int,), "channel": (int,), "inverted": (bool,), "threshold": (int, float),
-        "mpp": (int, float), "preset": (str,), "seed": (int,), "score": (int, float, type(None)),
+        "mpp": (int, float), "input": (str,), "preset": (str,), "seed": (int,), "score": (int, float, type(None)),
         "training": (dict,), "versions": (dict,),
     }  # fmt: skip
     for key, value in values.items():
