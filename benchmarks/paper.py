@@ -6,7 +6,7 @@
 DATA and TEST are folders in the layout of MoNuSeg (images/, masks/ and/or annotations/, or images and XML
 side by side) or of CoNSeP (Images/, Labels/). Every cell of the tables is a JSON file in OUT; what is there
 is not computed again, so the same command goes on where it was stopped. With everything at its default this
-takes days on two cores, hours on a GPU: --rows, --repeats and --epochs make it shorter, and the tables say so.
+takes days on two cores, hours on a GPU; --rows, --repeats and --epochs make it shorter, which the tables say.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_the_script_reaches_what_it_is_known_for(shared_data: Path) -> None:
 
 def test_supervised_learns_and_repeats(field: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]) -> None:
     rgb, truth = field
-    config = SupervisedConfig(epochs=25, crop_px=48, batch_size=4, learning_rate=2e-2)
+    config = SupervisedConfig(epochs=12, crop_px=48, batch_size=4, learning_rate=2e-2)
     losses: list[float] = []
 
     def train() -> torch.nn.Module:
@@ -83,8 +83,8 @@ def test_supervised_learns_and_repeats(field: tuple[npt.NDArray[np.uint8], npt.N
         )
 
     first, second = train(), train()
-    assert losses[24] < 0.5 * losses[0]
-    assert losses[:25] == losses[25:]
+    assert losses[11] < 0.6 * losses[0]
+    assert losses[:12] == losses[12:]
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 

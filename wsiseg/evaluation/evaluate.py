@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wsiseg.errors import LabelError, UsageError
-from wsiseg.evaluation.label_matching import best_kind, kind_of, match_labels, stem_of
+from wsiseg.evaluation.label_matching import best_kind, kind_of, label_files, match_labels, stem_of
 from wsiseg.evaluation.labels import Labels, load_labels
 from wsiseg.evaluation.metrics import Scores, score
 
@@ -192,9 +192,8 @@ def _prediction_files(places: Iterable[Path]) -> Iterator[Path]:
             yield place
         elif place.is_dir():
             names: dict[str, list[Path]] = {}
-            for path in sorted(place.iterdir()):
-                if kind_of(path) and not path.name.startswith(".") and path.name != "run.json":
-                    names.setdefault(stem_of(path), []).append(path)
+            for path in label_files(place):
+                names.setdefault(stem_of(path), []).append(path)
             yield from (best_kind(paths) for paths in names.values())
         else:
             raise UsageError(
@@ -207,5 +206,5 @@ def _unused(labels: Path, files: Sequence[Path], used: set[Path]) -> tuple[str, 
     if not labels.is_dir() or kind_of(labels) is not None:
         return ()
     known = {stem_of(path) for path in used} | {stem_of(path) for path in files}
-    others = (stem_of(path) for path in sorted(labels.iterdir()) if kind_of(path) and path.name[0] != ".")
+    others = (stem_of(path) for path in label_files(labels))
     return tuple(dict.fromkeys(name for name in others if name not in known))

@@ -56,6 +56,15 @@ def plain_stem(path: str | os.PathLike[str]) -> str:
     return stem
 
 
+def label_files(folder: Path) -> list[Path]:
+    """Return what could be labels in a folder, in the order of names; a run.json of wsiseg is none."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if kind_of(path) is not None and not path.name.startswith(".") and path.name != "run.json"
+    ]
+
+
 def best_kind(paths: Iterable[Path]) -> Path:
     """Return the file that tells most of the nuclei: a store, then outlines, then label images."""
     order = list(_KINDS)
@@ -93,9 +102,7 @@ def match_labels(sources: Iterable[object], folder_or_file: str | os.PathLike[st
             return {images[0][0]: place}
         candidates = [place]
     elif place.is_dir():
-        candidates = sorted(
-            path for path in place.iterdir() if kind_of(path) and not path.name.startswith(".")
-        )
+        candidates = label_files(place)
     else:
         raise LabelError(f"{place}: not a kind of label file that is known")
     found = {}
