@@ -34,7 +34,7 @@ def test_files_in_their_order_once(tmp_path: Path) -> None:
 def test_a_folder_gives_its_slides_only(tmp_path: Path) -> None:
     touch(
         tmp_path, "b.SVS", "a.png", "broken.tif", "notes.txt", "README.md", "x.json", "x.xml", ".hidden.svs",
-        "list.csv", "c.mrxs", "c/Slidedat.ini", "c/Data0001.dat", "deeper/d.svs", "out.zarr/zarr.json", "noend",
+        "list.csv", "c.mrxs", "c/Slidedat.ini", "c/Data0001.dat", "deeper/d.svs", "o.zarr/zarr.json", "noend",
     )  # fmt: skip
     assert names(expand([str(tmp_path)], None)) == ["a", "b", "broken", "c"]
     assert names(expand([f"{tmp_path}/"], None)) == ["a", "b", "broken", "c"]

@@ -1,4 +1,4 @@
-"""Tissue: found on pale, dense, written-on and tiny pictures, not found on glass; and the user's own masks."""
+"""Tissue: found on pale, dense, written-on and tiny pictures, not on glass; and the user's own masks."""
 
 from __future__ import annotations
 
@@ -225,15 +225,17 @@ OUTER = polygon((100, 200), (1300, 200), (1300, 1000), (100, 1000))
 HOLE = polygon((500, 400), (900, 400), (900, 800), (500, 800))
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"type": "Polygon", "coordinates": [OUTER, HOLE]},
-        {"type": "Feature", "properties": None, "geometry": {"type": "MultiPolygon", "coordinates": [[OUTER, HOLE]]}},
-        {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [OUTER, HOLE]}}]},
-        [{"type": "Feature", "geometry": {"type": "GeometryCollection", "geometries": [{"type": "Polygon", "coordinates": [OUTER, HOLE]}]}}],
-    ],
-)  # fmt: skip
+AREA = {"type": "Polygon", "coordinates": [OUTER, HOLE]}
+AREAS = {"type": "MultiPolygon", "coordinates": [[OUTER, HOLE]]}
+DOCUMENTS = [
+    AREA,
+    {"type": "Feature", "properties": None, "geometry": AREAS},
+    {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": AREA}]},
+    [{"type": "Feature", "geometry": {"type": "GeometryCollection", "geometries": [AREA]}}],
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_a_mask_of_polygons(islands: Path, tmp_path: Path, document: object, bom: str) -> None:
     path = tmp_path / "mask.geojson"

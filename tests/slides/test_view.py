@@ -1,4 +1,4 @@
-"""The frame: windows equal the whole, places are right to half a pixel, nothing is read beyond what is needed."""
+"""The frame: windows equal the whole, places are right to half a pixel, pixels those of slow arithmetic."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from small_slides import halved, picture
 
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
@@ -17,8 +18,6 @@ from wsiseg.slides.reader import Facts, Slide
 from wsiseg.slides.resample import keys_cubic, taps
 from wsiseg.slides.tiles import Box
 from wsiseg.slides.view import SlideView
-
-from small_slides import halved, picture
 
 
 class Drawn(Slide):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 READ_ONLY = types.Array(types.uint8, 3, "C", readonly=True)
 
 
-@numba.njit(types.void(READ_ONLY, types.uint8[:, :, ::1]), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(types.void(READ_ONLY, types.uint8[:, :, ::1]), nogil=True, cache=True)
 def _over_white(rgba: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     for row in range(rgba.shape[0]):
         for col in range(rgba.shape[1]):

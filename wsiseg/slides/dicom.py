@@ -1,4 +1,4 @@
-"""Just enough of DICOM to tell which files of a folder belong to one series; pixels are OpenSlide's business."""
+"""Just enough of DICOM to tell which files of a folder are one series; pixels are OpenSlide's business."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def open_binary(path: str) -> Any:
 
 
 def size(path: str) -> int | None:
-    """Return the size in bytes of a single-file slide; None for folders, URLs and formats of several files."""
+    """Return the bytes of a slide of a single file; None for folders, URLs and formats of several files."""
     if is_url(path) or not os.path.isfile(path) or path.lower().endswith((".mrxs", ".vms", ".vmu", ".dcm")):
         return None
     return os.path.getsize(path)
@@ -92,7 +92,7 @@ def looks_like(path: str) -> str:
 
 
 def ends(path: str, count: int) -> Iterator[bytes]:
-    """Yield the size, the first and the last `count` bytes of a file, or of every file in a folder, by name."""
+    """Yield the size, the first and last `count` bytes of a file, or of every file in a folder, by name."""
     if not is_url(path) and os.path.isdir(path):
         for name in sorted(os.listdir(path)):
             if os.path.isfile(os.path.join(path, name)):

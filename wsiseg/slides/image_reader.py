@@ -28,7 +28,7 @@ class ImageSlide(Slide):
     reader = "image"
 
     def _open(self) -> tuple[NDArray[np.uint8], dict[str, str], tuple[str, ...]]:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
         with files.open_binary(self.path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -38,7 +38,7 @@ class ImageSlide(Slide):
             warnings.simplefilter("ignore")
             try:
                 image = Image.open(io.BytesIO(data), formats=FORMATS)
-            except Image.UnidentifiedImageError:
+            except UnidentifiedImageError:
                 raise SlideError(self.path, "not a PNG, JPEG, TIFF, BMP, WebP or JPEG 2000 image") from None
             with image:
                 width, height = image.size
@@ -49,8 +49,9 @@ class ImageSlide(Slide):
                         f"{MAX_IMAGE_PX // 1_000_000} million",
                     )
                 odd = []
-                if getattr(image, "n_frames", 1) > 1:
-                    odd.append(f"it has {image.n_frames} frames; only the first is read")
+                frames = getattr(image, "n_frames", 1)
+                if frames > 1:
+                    odd.append(f"it has {frames} frames; only the first is read")
                 if image.format == "JPEG" and is_cut_off(data):
                     raise SlideError(self.path, "the JPEG is cut off")
                 pixels, remark = to_rgb(image, data)

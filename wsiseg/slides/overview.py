@@ -64,9 +64,7 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
     width, height = slide.level_dimensions[level]
     rows, cols = -(-height // step), -(-width // step)
     if rows * cols > MAX_OVERVIEW_PX:
-        raise SlideError(
-            slide.path, f"looking for tissue at {scale_l0:g} level-0 pixels per pixel is too fine"
-        )
+        raise SlideError(slide.path, f"looking for tissue at {scale_l0:g} level-0 pixels per pixel: too fine")
     rgb = np.full((rows, cols, 3), 255, np.uint8)
     known = np.zeros((rows, cols), np.bool_)
     failures: list[SlideError] = []
@@ -105,7 +103,7 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
 
 
 def block_mean(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-    """Return the mean of each step x step block; blocks cut off at the right and bottom are filled by their edge."""
+    """Return the mean of each step x step block; blocks cut off at the edges repeat their last pixel."""
     if step == 1:
         return pixels
     import cv2
@@ -113,6 +111,6 @@ def block_mean(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     pad_y, pad_x = -height % step, -width % step
     if pad_y or pad_x:
-        pixels = cv2.copyMakeBorder(pixels, 0, pad_y, 0, pad_x, cv2.BORDER_REPLICATE)
+        pixels = np.asarray(cv2.copyMakeBorder(pixels, 0, pad_y, 0, pad_x, cv2.BORDER_REPLICATE), np.uint8)
     size = (pixels.shape[1] // step, pixels.shape[0] // step)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

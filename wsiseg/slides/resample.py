@@ -1,4 +1,4 @@
-"""Separable antialiasing resampling whose result at a pixel depends on the pixel's place only, not on the window."""
+"""Separable antialiasing resampling: a pixel depends on its place only, not on the window it is read in."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ READ_ONLY = types.Array(types.uint8, 2, "C", readonly=True)
 STARTS, WEIGHTS = types.int64[::1], types.float32[:, ::1]
 
 
-@numba.njit(  # type: ignore[untyped-decorator]
+@numba.njit(
     types.void(READ_ONLY, STARTS, WEIGHTS, STARTS, WEIGHTS, types.uint8[:, ::1]), nogil=True, cache=True
 )
 def _resample(

@@ -1,4 +1,4 @@
-"""Tiles and strips of TIFF pages, decoded one by one: a damaged one raises, and none is larger than checked."""
+"""Tiles and strips of TIFF pages, decoded one by one: a damaged one raises, none is of unchecked size."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class SegmentedPage:
                 raise ValueError(f"tile {index} is no picture of {self.segment_w} x {self.segment_h} pixels")
             if is_cut_off(data):
                 raise ValueError(f"tile {index} is cut off")
-        decoded, _, shape = page.decode(data, index, jpegtables=self._tables)
+        decoded, _, _ = page.decode(data, index, jpegtables=self._tables)
         if decoded is None or decoded.dtype != np.uint8:
             raise ValueError(f"tile {index} is not 8-bit")
         pixels: NDArray[np.uint8] = decoded.reshape(decoded.shape[-3:])

@@ -1,4 +1,4 @@
-"""What a user calls "slides": files, folders, globs, CSV lists and URLs become a list of slides with names."""
+"""What a user calls "slides": files, folders, globs, CSV lists and URLs become slides with names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wsiseg.errors import UsageError
 from wsiseg.slides import dicom, files
 
 SUFFIXES = frozenset(
-    ".svs .tif .tiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .dcm .czi .qptiff .btf .tf8 .tf2 "
-    ".png .jpg .jpeg .bmp .webp .jp2".split()
+    f".{suffix}"
+    for suffix in (
+        *("svs", "tif", "tiff", "ndpi", "mrxs", "scn", "bif", "vms", "vmu", "svslide", "dcm", "qptiff"),
+        *("btf", "tf8", "tf2", "png", "jpg", "jpeg", "bmp", "webp", "jp2"),
+    )
 )
+KEPT = frozenset(" ._-()+=@,")
 MAX_NAME = 120
 RESERVED = frozenset(
     ["con", "prn", "aux", "nul", "run", "summary"] + [f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)]
@@ -173,7 +178,7 @@ def _listed(path: str) -> Iterator[tuple[str, float | None]]:
 
 
 def _stem(path: str) -> str:
-    """Return a file stem for a slide: its name without suffix, without anything that a path could be made of."""
+    """Return a file stem for a slide: its name without suffix, with nothing that could make a path."""
     name = path.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
     if files.is_url(path):
         name = name.partition("?")[0].partition("#")[0]
@@ -194,16 +199,11 @@ def safe_name(text: str) -> str:
 
     Examples
     --------
-    >>> safe_name("../a slide\\n'1'")
-    '_a slide__1_'
+    >>> safe_name("../a slide: '1'")
+    '_a slide_ _1_'
     """
     text = unicodedata.normalize("NFC", text)
-    kept = (
-        "".join(c if c.isalnum() or c in " ._-()+=@," else "_" for c in text)
-        .strip(" ")
-        .lstrip(".")
-        .rstrip(". ")
-    )
+    kept = "".join(c if c.isalnum() or c in KEPT else "_" for c in text).strip(" .")
     kept = f"_{kept.lstrip('-')}" if kept.startswith("-") else kept
     if len(kept.encode()) > MAX_NAME:
         short = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -214,20 +214,21 @@ def safe_name(text: str) -> str:
 
 
 def _distinct(sources: list[SlideSource]) -> list[SlideSource]:
-    """Give slides of one name their folder's name in front, and a hash of the path where that is not enough."""
-    sources = _renamed(sources, lambda s: safe_name(f"{_stem(os.path.dirname(_absolute(s.path)))}-{s.name}"))
-    return _renamed(
-        sources,
-        lambda s: (
-            f"{s.name}-{hashlib.sha256(_absolute(s.path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-        ),
-    )
+    """Put the folder before names that occur twice, and a hash of the path after where that is not enough."""
+    return _renamed(_renamed(sources, _with_folder), _with_hash)
 
 
-def _renamed(sources: list[SlideSource], rename) -> list[SlideSource]:  # type: ignore[no-untyped-def]
-    count: dict[str, int] = {}
-    for source in sources:
-        count[source.name.casefold()] = count.get(source.name.casefold(), 0) + 1
+def _with_folder(source: SlideSource) -> str:
+    return safe_name(f"{_stem(os.path.dirname(_absolute(source.path)))}-{source.name}")
+
+
+def _with_hash(source: SlideSource) -> str:
+    digest = hashlib.sha256(_absolute(source.path).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{source.name}-{digest[:8]}"
+
+
+def _renamed(sources: list[SlideSource], rename: Callable[[SlideSource], str]) -> list[SlideSource]:
+    count = Counter(source.name.casefold() for source in sources)
     return [replace(s, name=rename(s)) if count[s.name.casefold()] > 1 else s for s in sources]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-# first column of the inverse of Ruifrok and Johnston's H&E-DAB matrix (2001), as scikit-image's rgb2hed has it
+# first column of the inverse of Ruifrok and Johnston's H&E-DAB matrix (2001), as in scikit-image's rgb2hed
 HAEMATOXYLIN = (1.87798274, -0.06590806, -0.60190736)
 # density that becomes 255, in rgb2hed's unit (log base 1e-6): tissue stays under 0.3, black is 0.48
 DENSITY_AT_255 = 0.5
@@ -17,16 +17,14 @@ READ_ONLY = types.Array(types.uint8, 2, "C", readonly=True)
 
 
 def _tables() -> NDArray[np.int32]:
-    """Return the share of each value of red, green and blue in the density, (3, 256), in 1/FIXED_POINT of a step."""
+    """Return the share of each value of red, green and blue in the density, (3, 256), in fixed point."""
     value = np.maximum(np.arange(256) / 255, 1e-6)
     optical = np.log(value) / np.log(1e-6)
     steps = np.outer(HAEMATOXYLIN, optical) * (255 / DENSITY_AT_255)
     return np.rint(steps * FIXED_POINT).astype(np.int32)
 
 
-@numba.njit(  # type: ignore[untyped-decorator]
-    types.void(READ_ONLY, types.int32[:, ::1], types.uint8[::1]), nogil=True, cache=True
-)
+@numba.njit(types.void(READ_ONLY, types.int32[:, ::1], types.uint8[::1]), nogil=True, cache=True)
 def _density(rgb: NDArray[np.uint8], tables: NDArray[np.int32], out: NDArray[np.uint8]) -> None:
     half = FIXED_POINT // 2
     for i in range(out.size):

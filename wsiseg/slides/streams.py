@@ -1,4 +1,4 @@
-"""What compressed pictures say about their own size, read before a decoder allocates it, and whether they are whole.
+"""What compressed pictures say about their size, before a decoder allocates it; and whether they are whole.
 
 libjpeg fills what is missing with grey and only warns, which no decoder here passes on.
 """

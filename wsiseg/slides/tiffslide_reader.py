@@ -38,11 +38,9 @@ class TiffHandle:
             if self.properties.get("tiffslide.series-composition") is not None:
                 raise UnsupportedPageError("it is composed of several scans; OpenSlide reads those")
             series = self.file.series[self.properties["tiffslide.series-index"]]
-            lock = threading.Lock()
-            self.levels = [SegmentedPage(one_page(level), lock) for level in series.levels]
-            self.dimensions = tuple(
-                (int(p.imagewidth), int(p.imagelength)) for p in map(one_page, series.levels)
-            )
+            lock, pages = threading.Lock(), [one_page(level) for level in series.levels]
+            self.levels = [SegmentedPage(page, lock) for page in pages]
+            self.dimensions = tuple((int(page.imagewidth), int(page.imagelength)) for page in pages)
         except BaseException:
             self.slide.close()
             raise
@@ -98,10 +96,10 @@ def stated_mpp(handle: TiffHandle) -> tuple[object, object]:
             return tuple(_in_um(pixels, f"PhysicalSize{axis}") for axis in "XY")  # type: ignore[return-value]
     imagej = handle.file.imagej_metadata or {}
     if str(imagej.get("unit", "")).strip().lower() in ("micron", "um", "\u00b5m", "\\u00b5m", "microns"):
-        tags = handle.file.pages[0].tags
+        tags = handle.file.pages.first.tags
         px_per_um = [tags.valueof(code) for code in (282, 283)]
         if all(isinstance(v, tuple) and v[0] for v in px_per_um):
-            return tuple(v[1] / v[0] for v in px_per_um)  # type: ignore[return-value]
+            return tuple(v[1] / v[0] for v in px_per_um)
     return handle.properties.get("tiffslide.mpp-x"), handle.properties.get("tiffslide.mpp-y")
 
 
@@ -112,4 +110,4 @@ def _in_um(pixels: Any, name: str) -> object:
     try:
         return None if value is None or factor is None else float(value) * factor
     except ValueError:
-        return value  # type: ignore[no-any-return]
+        return value

@@ -26,7 +26,7 @@ class Tissue:
     scale_l0 : float
         Level-0 pixels per mask pixel.
     unreadable : int
-        Mask pixels that could not be decoded; they count as tissue, so that reading them is tried and recorded.
+        Mask pixels that could not be decoded; they count as tissue, so that reading is tried and recorded.
     """
 
     mask: NDArray[np.bool_]

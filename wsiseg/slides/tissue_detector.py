@@ -45,7 +45,8 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
     density -= glass_density(rgb, density)
     sigma = SMOOTH_UM / mpp
     if sigma > 0.3:
-        density = cv2.GaussianBlur(density, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        blurred = cv2.GaussianBlur(density, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        density = np.asarray(blurred, np.float32)
     red, green, blue = np.moveaxis(density, -1, 0)
     # DAB absorbs blue most: known by being dense and coloured
     coloured = density.max(axis=-1) - density.min(axis=-1) > COLOURED_SHARE * green
@@ -90,7 +91,7 @@ def pen_ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
     blue_or_green = (red > 0.15) & (red > 1.15 * green)
     reddish = (green > 0.45) & (blue > 0.74 * green) & (red < 0.3 * green)
     black = (green > 0.6) & (blue > 0.85 * green) & (red > 0.8 * green)
-    return blue_or_green | reddish | black
+    return np.asarray(blue_or_green | reddish | black, np.bool_)
 
 
 def without_specks(mask: NDArray[np.bool_], least_px: float) -> NDArray[np.bool_]:

@@ -57,13 +57,13 @@ def read_mask(path: str, dimensions: tuple[int, int], scale_l0: float) -> Tissue
 def _from_image(path: str, dimensions: tuple[int, int]) -> Tissue:
     import warnings
 
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             image = Image.open(path)
-        except (Image.UnidentifiedImageError, Image.DecompressionBombError):
+        except (UnidentifiedImageError, Image.DecompressionBombError):
             raise ValueError("it is neither an image of a reasonable size nor GeoJSON") from None
     with image:
         cols, rows = image.size
@@ -77,10 +77,10 @@ def _from_image(path: str, dimensions: tuple[int, int]) -> Tissue:
             )
         if image.mode in ("LA", "PA", "RGBA", "P"):
             rgba = np.asarray(image.convert("RGBA"))
-            drawn = (rgba[..., :3] > 0).any(-1) & (rgba[..., 3] > 0)
+            drawn = np.asarray((rgba[..., :3] > 0).any(-1) & (rgba[..., 3] > 0))
         else:
             samples = np.asarray(image)
-            drawn = samples > 0 if samples.ndim == 2 else (samples > 0).any(-1)
+            drawn = np.asarray(samples > 0 if samples.ndim == 2 else (samples > 0).any(-1))
     scale_l0 = width / cols
     wanted = max(1, math.ceil(height / scale_l0 - 1e-6))
     # the aspect may differ a little: rows are stretched to the slide

@@ -1,4 +1,4 @@
-"""The frame: a slide seen at the resolution of the model, as if it were one large image of that resolution."""
+"""The frame: a slide seen at the model's resolution, as if it were one large image of that resolution."""
 
 from __future__ import annotations
 
