@@ -122,7 +122,7 @@ def test_nuclei_keep_their_physical_size_at_another_mpp():
 
 
 def test_explicit_nuclei_lie_where_asked_and_clump():
-    places = ((256.0, 256.0, 20.0), (290.0, 256.0, 20.0), (50.0, 500.0, 12.0))
+    places = [(256, 256, 20), (290, 256, 20), (50, 500, 12)]
     slide = SyntheticSlide(600, 600, tissue_share=0.0, pen=False, extra_nuclei=places)
     table, truth = slide.nuclei(slide.frame), slide.truth(slide.frame)
     np.testing.assert_allclose(table.centres_l0, [p[:2] for p in places])
@@ -140,7 +140,15 @@ def test_a_giant_nucleus_makes_room_for_itself():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 0}, {"mpp": 0.0}, {"mpp": float("nan")}, {"tissue_share": 1.1}, {"density": -1.0}]
+    "wrong",
+    [
+        {"width": 0},
+        {"mpp": 0.0},
+        {"mpp": float("nan")},
+        {"tissue_share": 1.1},
+        {"density": -1.0},
+        {"extra_nuclei": [(5, 5, 0)]},
+    ],
 )
 def test_what_makes_no_sense_is_refused(wrong):
     with pytest.raises(UsageError):

@@ -11,5 +11,12 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def jit(function: Function) -> Function:
-    """Return `function` compiled; its type is kept for the checkers."""
-    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)(function))
+    """Return `function` compiled; its type is kept for the checkers.
+
+    Where no folder can be written (a read-only installation) it is compiled anew in each process.
+    """
+    try:
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)(function)
+    except RuntimeError:
+        compiled = numba.njit(nogil=True, error_model="numpy", fastmath=True)(function)
+    return cast(Function, compiled)

@@ -51,8 +51,13 @@ NUCLEUS = np.dtype(
         ("priority", np.int64),
         ("slack", np.float64),
         ("vesicular", np.float64),
-        ("nucleoli", np.int64),
         ("halo", np.float64),
+        ("spot1_x_um", np.float64),
+        ("spot1_y_um", np.float64),
+        ("spot1_um", np.float64),
+        ("spot2_x_um", np.float64),
+        ("spot2_y_um", np.float64),
+        ("spot2_um", np.float64),
     ]
 )
 Nuclei = npt.NDArray[np.void]
@@ -113,7 +118,6 @@ def _shape(nucleus: Nucleus, kind: int, col: int, row: int, layout: Layout, angl
     nucleus["kind"] = kind
     nucleus["strength"] = max(depth * layout.depth * np.exp(0.34 * normal(col, row, seed + 8)), 0.32)
     nucleus["vesicular"] = min(max(layout.vesicular + 0.3 * normal(col, row, seed + 18), 0.0), 1.0)
-    nucleus["nucleoli"] = int((0.6 + 2.4 * layout.vesicular) * uniform(col, row, seed + 19))
     nucleus["halo"] = max(2.4 * uniform(col, row, seed + 20) - 1.9, 0.0)
     _outline(nucleus, irregular, col, row, seed)
 
@@ -129,6 +133,22 @@ def _outline(nucleus: Nucleus, irregular: float, col: int, row: int, seed: int) 
     nucleus["phase4"] = 6.2831853 * uniform(col, row, seed + 14)
     nucleus["salt"] = int(uniform(col, row, seed + 15) * 1048576.0)
     nucleus["slack"] = 0.80 + 0.30 * uniform(col, row, seed + 16)
+
+
+@jit
+def _nucleoli(nucleus: Nucleus, col: int, row: int, layout: Layout) -> None:
+    """Draw up to two nucleoli, the more the paler the slide's nuclei are; none has a size of 0."""
+    seed = layout.seed
+    count = int((0.6 + 2.4 * layout.vesicular) * uniform(col, row, seed + 19))
+    reach = 0.55 * nucleus["minor_um"]
+    away, turn = reach * uniform(col, row, seed + 22), 6.2831853 * uniform(col, row, seed + 23)
+    nucleus["spot1_x_um"] = nucleus["x_um"] + away * np.cos(turn)
+    nucleus["spot1_y_um"] = nucleus["y_um"] + away * np.sin(turn)
+    nucleus["spot1_um"] = 0.4 + 0.5 * uniform(col, row, seed + 24) if count > 0 else 0.0
+    away, turn = reach * uniform(col, row, seed + 25), turn + 1.5 + 3.0 * uniform(col, row, seed + 26)
+    nucleus["spot2_x_um"] = nucleus["x_um"] + away * np.cos(turn)
+    nucleus["spot2_y_um"] = nucleus["y_um"] + away * np.sin(turn)
+    nucleus["spot2_um"] = 0.4 + 0.4 * uniform(col, row, seed + 27) if count > 1 else 0.0
 
 
 @jit
@@ -158,6 +178,7 @@ def candidates(
             nucleus["strength"] *= 0.5 * strength + 0.5
             nucleus["id"] = (row + 4) * columns + col + 5
             nucleus["x_um"], nucleus["y_um"] = x, y
+            _nucleoli(nucleus, col, row, layout)
             nucleus["priority"] = int(uniform(col, row, seed + 17) * 1e9)
             present[row - row0, col - col0] = 1
     return present

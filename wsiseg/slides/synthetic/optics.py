@@ -13,33 +13,32 @@ Floats = npt.NDArray[np.float32]
 
 
 @jit
-def blur(image: Floats, taps: Floats, scratch: Floats) -> None:
-    """Smooth (3, height, width) in place by symmetric taps (centre first); a margin as wide is spoilt."""
-    _, height, width = image.shape
+def blur(plane: Floats, taps: Floats, scratch: Floats) -> None:
+    """Smooth (height, width) in place by symmetric taps (centre first); a margin as wide is spoilt."""
+    height, width = plane.shape
     reach = taps.size - 1
-    for plane in range(3):
-        for row in range(height):
+    for row in range(height):
+        for col in range(reach, width - reach):
+            scratch[row, col] = taps[0] * plane[row, col]
+        for t in range(1, reach + 1):
             for col in range(reach, width - reach):
-                total = taps[0] * image[plane, row, col]
-                for t in range(1, reach + 1):
-                    total += taps[t] * (image[plane, row, col - t] + image[plane, row, col + t])
-                scratch[row, col] = total
-        for row in range(reach, height - reach):
+                scratch[row, col] += taps[t] * (plane[row, col - t] + plane[row, col + t])
+    for row in range(reach, height - reach):
+        for col in range(reach, width - reach):
+            plane[row, col] = taps[0] * scratch[row, col]
+        for t in range(1, reach + 1):
             for col in range(reach, width - reach):
-                image[plane, row, col] = taps[0] * scratch[row, col]
-            for t in range(1, reach + 1):
-                for col in range(reach, width - reach):
-                    image[plane, row, col] += taps[t] * (scratch[row - t, col] + scratch[row + t, col])
+                plane[row, col] += taps[t] * (scratch[row - t, col] + scratch[row + t, col])
 
 
 @jit
 def mix_blurred(sharp: Floats, soft: Floats, grid: Floats, step_px: int) -> None:
     """Replace `sharp` by `soft` as far as the BLUR field says."""
-    _, height, width = sharp.shape
+    planes, height, width = sharp.shape
     fields = np.empty((N_FIELDS, width), np.float32)
     for row in range(height):
         interpolate_row(grid, row, step_px, fields)
-        for plane in range(3):
+        for plane in range(planes):
             for col in range(width):
                 t = fields[BLUR, col]
                 sharp[plane, row, col] += t * (soft[plane, row, col] - sharp[plane, row, col])

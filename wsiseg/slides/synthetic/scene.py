@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from wsiseg.slides.tiles import Box, Grid
 
 BLOCK_PX = 512
 _MARGIN_PX = 8
-_HAEMATOXYLIN = 0.78
+_HAEMATOXYLIN = 0.68
 
 
 class NucleiTable(NamedTuple):
@@ -65,7 +66,7 @@ class SyntheticSlide:
         How far stain vectors and strengths vary between seeds; 0 gives the middle, 1 what laboratories do.
     noise : float
         Standard deviation of the scanner's noise, in grey levels.
-    extra_nuclei : tuple of (x, y, radius)
+    extra_nuclei : sequence of (x, y, radius)
         Round nuclei at given places, in level-0 pixels; others make way for them.
 
     Raises
@@ -83,9 +84,13 @@ class SyntheticSlide:
     density: float = 1.0
     stain_variation: float = 1.0
     noise: float = 1.6
-    extra_nuclei: tuple[tuple[float, float, float], ...] = ()
+    extra_nuclei: Sequence[tuple[float, float, float]] = ()
 
     def __post_init__(self) -> None:
+        places = tuple((float(x), float(y), float(radius)) for x, y, radius in self.extra_nuclei)
+        object.__setattr__(self, "extra_nuclei", places)
+        if any(radius <= 0.0 for _, _, radius in places):
+            raise UsageError("every one of extra_nuclei needs a radius above 0")
         if self.width < 1 or self.height < 1:
             raise UsageError(f"a synthetic slide of {self.width} x {self.height} px: both must be at least 1")
         if not 0.02 <= self.mpp <= 20.0:
@@ -155,20 +160,29 @@ class SyntheticSlide:
             return out
         density = np.empty((3, *owner.shape), np.float32)
         paint.stain(
-            fields, self._step_px, window.x0, window.y0, self.mpp, nuclei, owner, rho, scene.textures,
-            _HAEMATOXYLIN, scene.layout, density,
+            fields, self._step_px, window.x0, window.y0, self.mpp, nuclei, owner, rho, scene.textures[0],
+            scene.textures[1], _HAEMATOXYLIN, scene.layout, density,
         )  # fmt: skip
-        scratch = np.zeros(owner.shape, np.float32)
-        optics.blur(density, scene.lens, scratch)
-        if fields[:, BLUR].max() > 0.0:
-            soft = density.copy()
-            optics.blur(soft, scene.defocus, scratch)
-            optics.mix_blurred(density, soft, fields, self._step_px)
+        stained = density if fields[:, PEN].max() > -0.1 else density[:2]
+        self._focus(stained, fields, scene)
         optics.develop(
             density, _MARGIN_PX, block.x0, block.y0, scene.stains, scene.glass, scene.textures[2], self.noise,
             scene.transmission, out,
         )  # fmt: skip
         return out
+
+    def _focus(
+        self, density: npt.NDArray[np.float32], fields: npt.NDArray[np.float32], scene: _Scene
+    ) -> None:
+        """Smooth each plane as the lens does, and more where the slide lies out of focus."""
+        scratch = np.zeros(density.shape[1:], np.float32)
+        for plane in density:
+            optics.blur(plane, scene.lens, scratch)
+        if fields[:, BLUR].max() > 0.0:
+            soft = density.copy()
+            for plane in soft:
+                optics.blur(plane, scene.defocus, scratch)
+            optics.mix_blurred(density, soft, fields, self._step_px)
 
     @property
     def _step_px(self) -> int:

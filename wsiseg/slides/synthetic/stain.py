@@ -18,8 +18,9 @@ def stain_matrix(seed: int, variation: float) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng([seed, 2])
     haematoxylin = np.array([0.58, 0.73, 0.36]) + variation * rng.normal(0.0, [0.035, 0.03, 0.045])
     eosin = np.array([0.11, 0.86, 0.47]) + variation * rng.normal(0.0, [0.04, 0.04, 0.07])
-    haematoxylin *= np.exp(0.25 * variation * rng.normal()) / np.linalg.norm(haematoxylin)
-    eosin *= np.exp(0.22 * variation * rng.normal()) / np.linalg.norm(eosin)
+    strength = np.exp(variation * rng.normal(0.0, [0.30, 0.30]).clip(-0.6, 0.6))
+    haematoxylin *= strength[0] / np.linalg.norm(haematoxylin)
+    eosin *= 0.95 * strength[1] / np.linalg.norm(eosin)
     inks = np.array([[1.3, 0.75, 0.15], [1.2, 0.45, 0.75], [1.1, 1.15, 1.1], [0.15, 1.2, 1.0]])
     return np.stack([haematoxylin, eosin, inks[rng.integers(len(inks))]]).astype(np.float32)
 
