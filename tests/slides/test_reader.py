@@ -130,8 +130,9 @@ def test_a_forked_child_opens_its_own_handle(svs: Path, reader: str) -> None:
     assert child.exitcode == 0
 
 
-def test_closing_while_others_read_is_safe_and_reading_reopens(svs: Path) -> None:
-    slide = open_slide(svs)
+@BOTH
+def test_closing_while_others_read_is_safe_and_reading_reopens(svs: Path, reader: str) -> None:
+    slide = open_slide(svs, reader)
     whole = slide.read_region(0, 0, 0, 901, 703)
     stop = threading.Event()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,8 @@ class TiffHandle:
         except BaseException:
             self.slide.close()
             raise
-
-    def __del__(self) -> None:
-        if hasattr(self, "file"):
-            self.file.close()
+        # the last thread that reads lets go of the file, whenever that is
+        weakref.finalize(self, self.file.close)
 
 
 def one_page(series: Any) -> Any:
@@ -78,7 +77,9 @@ class TiffSlideSlide(Slide):
         return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)
 
     def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
-        pixels: NDArray[np.uint8] = self._current().levels[level].read(box)
+        # this reference keeps the file open while another thread closes the slide
+        handle = self._current()
+        pixels: NDArray[np.uint8] = handle.levels[level].read(box)
         return pixels
 
 
