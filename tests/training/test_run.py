@@ -1,0 +1,196 @@
+"""`fit` from folder to model: choice, resuming, refusals, the same bytes again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wsiseg.errors import SlideError, UsageError
+from wsiseg.network.model import load_model
+from wsiseg.training import run
+from wsiseg.training.observer import Observer
+from wsiseg.training.run_folder import RunFolder
+from wsiseg.training.selection import parse_selection
+
+
+def fit(images, output, config, **settings):
+    settings = {"slide_mpp": 0.25, "threads": 1, "workers": 2, **settings}
+    return run.fit([str(images)], output, config, **settings)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_from_first_to_last(images, config, tmp_path):
+    result = fit(images, tmp_path / "run", config)
+    assert result.finished
+    rows = rows_of(tmp_path / "run" / "metrics.csv")
+    assert len(rows) == 2 * 3 * 2
+    best = max(rows, key=lambda row: float(row["score"]))
+    choice = result.choice
+    assert (choice.repeat, choice.channel, choice.epoch) == tuple(
+        int(best[k]) for k in ("repeat", "channel", "epoch")
+    )
+    model = load_model(tmp_path / "run")
+    assert (model.info.channel, model.info.inverted) == (choice.channel, choice.inverted)
+    assert model.info.score == pytest.approx(float(best["score"]), abs=1e-5)
+    assert (model.info.mpp, model.info.preset) == (0.25, "paper")
+    assert load_model(tmp_path / "run" / "repeat-02").info.training["repeat"] == 2
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert described["state"] == "finished"
+    assert [slide["name"] for slide in described["slides"]] == ["field-0", "field-1", "field-2"]
+
+
+def test_same_seed_same_bytes_whatever_the_workers(images, config, tmp_path):
+    one = replace(config, repeats=1)
+    fit(images, tmp_path / "a", one, workers=1)
+    fit(images, tmp_path / "b", one, workers=3)
+    fit(images, tmp_path / "c", replace(one, seed=1))
+    bytes_of = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in "abc"}
+    assert bytes_of["a"] == bytes_of["b"]
+    assert bytes_of["a"] != bytes_of["c"]
+
+
+def test_labels_choose_and_never_train(images, config, tmp_path):
+    one = replace(config, repeats=1)
+    with_labels = fit(images, tmp_path / "with", one, labels=images.parent / "masks")
+    without = fit(images, tmp_path / "without", one)
+    assert with_labels.choice.by == "labels"
+    assert without.choice.by == "score"
+    assert without.choice.dice is None
+    labelled = rows_of(tmp_path / "with" / "metrics.csv")
+    assert max(float(row["dice"]) for row in labelled) == pytest.approx(with_labels.choice.dice, abs=1e-5)
+    free = rows_of(tmp_path / "without" / "metrics.csv")
+    assert [row["loss"] for row in labelled] == [row["loss"] for row in free]
+    chosen = json.loads((tmp_path / "with" / "run.json").read_text())["chosen"]
+    assert 0 <= chosen["dice_whole_images"] <= 1
+
+
+def test_another_channel_can_be_selected_later(images, config, tmp_path):
+    folder = tmp_path / "run"
+    first = fit(images, folder, config)
+    other = 1 - first.choice.channel
+    choice = run.reselect(folder, f"2:{other}")
+    assert (choice.repeat, choice.channel, choice.by) == (2, other, "user")
+    info = load_model(folder).info
+    assert (info.channel, info.training["repeat"]) == (other, 2)
+    again = fit(images, folder, config)
+    assert (again.choice.repeat, again.choice.channel) == (2, other)
+    for wrong in ("3:0", "1:2", "best", "0:0"):
+        with pytest.raises(UsageError, match="--select"):
+            run.reselect(folder, wrong)
+
+
+def test_more_repeats_go_on_from_what_is_there(images, config, tmp_path):
+    fit(images, tmp_path / "run", replace(config, repeats=1))
+    before = (tmp_path / "run" / "repeat-01" / "checkpoint").stat().st_mtime_ns
+    fit(images, tmp_path / "run", config)
+    assert (tmp_path / "run" / "repeat-01" / "checkpoint").stat().st_mtime_ns == before
+    fit(images, tmp_path / "whole", config)
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert models[0] == models[1]
+
+
+def test_a_folder_with_another_run_is_refused(images, config, tmp_path):
+    one = replace(config, repeats=1, epochs=1)
+    fit(images, tmp_path / "run", one)
+    with pytest.raises(UsageError, match="seed was 0, is now 5"):
+        fit(images, tmp_path / "run", replace(one, seed=5))
+    (images / "field-0.png").unlink()
+    with pytest.raises(UsageError, match=r"other slides \(3 before, 2 now\)"):
+        fit(images, tmp_path / "run", one)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    fit(images, tmp_path / "run", replace(one, seed=5), overwrite=True)
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_unusable_slides(images, config, tmp_path):
+    with pytest.raises(UsageError, match="--slide-mpp"):
+        fit(images, tmp_path / "run", config, slide_mpp=None)
+    assert not (tmp_path / "run").exists()
+    (images / "broken.svs").write_bytes(b"no slide")
+    result = fit(images, tmp_path / "run", replace(config, repeats=1, epochs=1))
+    assert [failure.path.rpartition("/")[2] for failure in result.failures] == ["broken.svs"]
+    with pytest.raises(SlideError, match="broken"):
+        fit(images / "broken.svs", tmp_path / "other", config)
+
+
+def test_time_is_up(images, config, tmp_path):
+    result = fit(images, tmp_path / "run", config, max_minutes=1e-6)
+    assert not result.finished
+    assert load_model(tmp_path / "run").info.training["epoch"] == 1
+
+
+class Stop(Observer):
+    """Interrupts after a number of epochs, as Ctrl-C does."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def epoch_done(self, repeat, record, channel) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_runs_are_usable_and_go_on(images, config, tmp_path):
+    fit(images, tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        fit(images, tmp_path / "run", config, observer=Stop(5))
+    load_model(tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read()["state"] == "interrupted"
+    assert len(rows_of(tmp_path / "run" / "metrics.csv")) == 5 * 2
+    fit(images, tmp_path / "run", config)
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert models[0] == models[1]
+
+
+SCRIPT = """
+import json, sys
+from wsiseg.training import run
+from wsiseg.training.config import from_json
+if __name__ == "__main__":
+    images, output, config = sys.argv[1], sys.argv[2], from_json(json.loads(sys.argv[3]))
+    run.fit([images], output, config, slide_mpp=0.25, threads=1, workers=2)
+"""
+
+
+def start(images: Path, output: Path, config) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-c", SCRIPT, str(images), str(output), json.dumps(config.to_json())]
+    paths = os.pathsep.join([str(Path(run.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": paths})
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_killed_and_started_again_gives_the_same_bytes(images, config, tmp_path):
+    config = replace(config, repeats=1, epochs=12)
+    process = start(images, tmp_path / "run", config)
+    checkpoint = tmp_path / "run" / "repeat-01" / "checkpoint"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert start(images, tmp_path / "run", config).wait() == 0
+    fit(images, tmp_path / "whole", config)
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert models[0] == models[1]
+
+
+def test_selections_are_read():
+    assert parse_selection(" 3:1 ") == (3, 1)
+    for wrong in ("", "3", "3:", "a:b", "0:1", "-1:0", "1:2:3"):
+        with pytest.raises(UsageError):
+            parse_selection(wrong)
