@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -12,23 +13,12 @@ from wsiseg.slides.synthetic.stain import OD_MAX, OD_STEPS
 Floats = npt.NDArray[np.float32]
 
 
-@jit
-def blur(plane: Floats, taps: Floats, scratch: Floats) -> None:
-    """Smooth (height, width) in place by symmetric taps (centre first); a margin as wide is spoilt."""
-    height, width = plane.shape
-    reach = taps.size - 1
-    for row in range(height):
-        for col in range(reach, width - reach):
-            scratch[row, col] = taps[0] * plane[row, col]
-        for t in range(1, reach + 1):
-            for col in range(reach, width - reach):
-                scratch[row, col] += taps[t] * (plane[row, col - t] + plane[row, col + t])
-    for row in range(reach, height - reach):
-        for col in range(reach, width - reach):
-            plane[row, col] = taps[0] * scratch[row, col]
-        for t in range(1, reach + 1):
-            for col in range(reach, width - reach):
-                plane[row, col] += taps[t] * (scratch[row - t, col] + scratch[row + t, col])
+def blur(planes: Floats, taps: Floats) -> Floats:
+    """Return (planes, height, width) smoothed by symmetric taps; a margin of half their length is spoilt."""
+    out = np.empty_like(planes)
+    for plane, smooth in zip(planes, out, strict=True):
+        cv2.sepFilter2D(plane, -1, taps, taps, dst=smooth, borderType=cv2.BORDER_REPLICATE)
+    return out
 
 
 @jit

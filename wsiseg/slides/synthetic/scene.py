@@ -164,25 +164,21 @@ class SyntheticSlide:
             scene.textures[1], _HAEMATOXYLIN, scene.layout, density,
         )  # fmt: skip
         stained = density if fields[:, PEN].max() > -0.1 else density[:2]
-        self._focus(stained, fields, scene)
+        stained[:] = self._focused(stained, fields, scene)
         optics.develop(
             density, _MARGIN_PX, block.x0, block.y0, scene.stains, scene.glass, scene.textures[2], self.noise,
             scene.transmission, out,
         )  # fmt: skip
         return out
 
-    def _focus(
+    def _focused(
         self, density: npt.NDArray[np.float32], fields: npt.NDArray[np.float32], scene: _Scene
-    ) -> None:
+    ) -> npt.NDArray[np.float32]:
         """Smooth each plane as the lens does, and more where the slide lies out of focus."""
-        scratch = np.zeros(density.shape[1:], np.float32)
-        for plane in density:
-            optics.blur(plane, scene.lens, scratch)
+        sharp = optics.blur(density, scene.lens)
         if fields[:, BLUR].max() > 0.0:
-            soft = density.copy()
-            for plane in soft:
-                optics.blur(plane, scene.defocus, scratch)
-            optics.mix_blurred(density, soft, fields, self._step_px)
+            optics.mix_blurred(sharp, optics.blur(sharp, scene.defocus), fields, self._step_px)
+        return sharp
 
     @property
     def _step_px(self) -> int:
@@ -250,9 +246,9 @@ def _scene(slide: SyntheticSlide) -> _Scene:
 
 
 def _gaussian(sigma_px: float, reach: int) -> npt.NDArray[np.float32]:
-    """Return the taps of a Gaussian from its centre to `reach`, of sum 1 over both sides."""
-    taps = np.exp(-0.5 * (np.arange(reach + 1) / max(sigma_px, 0.05)) ** 2)
-    out: npt.NDArray[np.float32] = (taps / (2.0 * taps.sum() - taps[0])).astype(np.float32)
+    """Return the 2 * `reach` + 1 taps of a Gaussian, of sum 1."""
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma_px, 0.05)) ** 2)
+    out: npt.NDArray[np.float32] = (taps / taps.sum()).astype(np.float32)
     return out
 
 
