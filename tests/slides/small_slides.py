@@ -19,7 +19,7 @@ def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     fy, fx = (y - y0)[:, None, None], (x - x0)[None, :, None]
     top = coarse[y0][:, x0] * (1 - fx) + coarse[y0][:, x0 + 1] * fx
     low = coarse[y0 + 1][:, x0] * (1 - fx) + coarse[y0 + 1][:, x0 + 1] * fx
-    return np.rint(top * (1 - fy) + low * fy).astype(np.uint8)
+    return np.ascontiguousarray(np.rint(top * (1 - fy) + low * fy).astype(np.uint8))
 
 
 def halved(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
