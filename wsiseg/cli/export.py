@@ -15,7 +15,7 @@ from wsiseg.cli import options
     "-o", "--output-dir", "output", type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the files.  [default: beside the store; files of that name are replaced]",
 )  # fmt: skip
-@options.objects_options
+@options.stored_objects_options
 @options.tile_option
 @options.workers_option
 @options.verbosity_options
@@ -25,32 +25,37 @@ def command(
     stores: tuple[Path, ...],
     output: Path | None,
     threshold: float | None,
-    min_area: float,
+    min_area: float | None,
     no_splitting: bool,
-    simplify: float,
+    simplify: float | None,
     gzip: bool,
     split: int | None,
     tile_size: int,
     workers: int | None,
 ) -> None:
     """Write GeoJSON and Parquet again from STORES (OUT/<name>.zarr), with other settings, without the network."""
-    from wsiseg.config import ObjectsConfig, PredictConfig
-    from wsiseg.errors import WsisegError
-    from wsiseg.inference.export import export
+    from dataclasses import replace
+    from typing import Any
 
-    objects = ObjectsConfig(
-        threshold=threshold, min_area_um2=min_area, split=not no_splitting, simplify_um=simplify
-    )
-    config = PredictConfig(objects=objects, tile_px=tile_size, workers=workers, gzip=gzip, split=split)
+    from wsiseg.config import PredictConfig
+    from wsiseg.errors import WsisegError
+    from wsiseg.inference.export import export, open_finished, stored_objects
+
+    given: dict[str, Any] = {"threshold": threshold, "min_area_um2": min_area, "simplify_um": simplify}
+    given = {key: value for key, value in given.items() if value is not None}
+    if no_splitting:
+        given["split"] = False
+    config = PredictConfig(tile_px=tile_size, workers=workers, gzip=gzip, split=split)
     failed = False
     for store in stores:
         try:
-            done = export(store, output, config)
+            objects = replace(stored_objects(open_finished(store)), **given)
+            done = export(store, output, replace(config, objects=objects))
         except WsisegError as error:
             click.echo(f"Error: {error}", err=True)
             failed = True
             continue
         if options.verbosity(ctx) >= 0:
-            click.echo(f"{done.nuclei:,} nuclei: {done.geojson}, {done.parquet}")
+            click.echo(f"{done.nuclei:,} nuclei: {', '.join(map(str, (*done.geojson, done.parquet)))}")
     if failed:
         ctx.exit(1)

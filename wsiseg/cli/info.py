@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 from wsiseg.cli import options
 
 if TYPE_CHECKING:
+    from wsiseg.inference.graph import available_cores
     from wsiseg.inference.survey import SlideSurvey
 
 
@@ -49,7 +49,7 @@ def command(
     from wsiseg.network.model import load_model
     from wsiseg.slides.sources import expand
 
-    threads = workers or len(os.sched_getaffinity(0))
+    threads = workers or available_cores()
     loaded = load_model(model)
     sources = expand(list(slides), slide_mpp)
     speed = measure_speed(make_engine(loaded, device, threads), threads)

@@ -102,7 +102,10 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
-    cli(prog_name="wsiseg")
+    try:
+        cli(prog_name="wsiseg")
+    except Terminated:
+        sys.exit(EXIT_TERMINATED)
     sys.exit(0)
 
 

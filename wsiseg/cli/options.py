@@ -92,23 +92,34 @@ def tissue_options(function: F) -> F:
 
 
 def objects_options(function: F) -> F:
-    """Add the settings with which confidence becomes nuclei."""
+    """Add the settings with which confidence becomes nuclei, and how they are written."""
+    return _objects_options(function, min_area_um2=7.5, simplify_um=0.125, threshold="the model's")
+
+
+def stored_objects_options(function: F) -> F:
+    """Add the same settings, which are the store's where they are left out."""
+    return _objects_options(function, min_area_um2=None, simplify_um=None, threshold="the store's")
+
+
+def _objects_options(function: F, min_area_um2: float | None, simplify_um: float | None, threshold: str) -> F:
+    otherwise = "  [default: the store's]" if min_area_um2 is None else ""
     function = click.option(
         "--split", type=click.IntRange(1), metavar="N",
         help="At most N nuclei in one GeoJSON file; more go into further parts.",
     )(function)  # fmt: skip
     function = click.option("--gzip", is_flag=True, help="Write .geojson.gz.")(function)
     function = click.option(
-        "--simplify", type=click.FloatRange(0, 5), default=0.125, metavar="UM",
-        help="How far an outline may lie from the exact one; 0 keeps every pixel corner.",
+        "--simplify", type=click.FloatRange(0, 5), default=simplify_um, metavar="UM",
+        help=f"How far an outline may lie from the exact one; 0 keeps every pixel corner.{otherwise}",
     )(function)  # fmt: skip
     function = click.option(
         "--no-splitting", is_flag=True, help="Leave touching nuclei in one piece."
     )(function)
     function = click.option(
-        "--min-area", type=click.FloatRange(0), default=7.5, metavar="UM2", help="Drop smaller nuclei."
-    )(function)
+        "--min-area", type=click.FloatRange(0), default=min_area_um2, metavar="UM2",
+        help=f"Drop smaller nuclei.{otherwise}",
+    )(function)  # fmt: skip
     return click.option(
         "--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help="Confidence from which a pixel is nucleus.  [default: the model's]",
+        help=f"Confidence from which a pixel is nucleus.  [default: {threshold}]",
     )(function)  # fmt: skip

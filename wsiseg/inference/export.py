@@ -11,7 +11,7 @@ from typing import Any
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.errors import StoreError
 from wsiseg.inference.again import nuclei_again
-from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.graph import available_cores, open_cluster
 from wsiseg.inference.outputs import Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
 from wsiseg.inference.store import SlideStore
@@ -58,7 +58,7 @@ def export(
         raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
     outputs = Outputs(folder, source.path.name.removesuffix(".zarr"), config.gzip)
     threshold = config.objects.threshold or float(source.provenance["identity"]["objects"]["threshold"])
-    workers = config.workers or len(os.sched_getaffinity(0))
+    workers = available_cores() if config.workers is None else config.workers
     tally = Tally(observer or Observer())
     with (
         open_cluster(config.scheduler, workers) as cluster,

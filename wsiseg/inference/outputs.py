@@ -70,7 +70,7 @@ class Outputs:
     def remove_leftovers(self) -> None:
         """Delete what runs that were killed had begun to write."""
         name = escape(self.name)
-        for pattern in (f".{name}.zarr.unfinished.*.part", f".{name}.png.*.part", f"*.{name}.again.part*"):
+        for pattern in (f".{name}.zarr.unfinished.*.part", f".{name}.png.*.part", f".{name}.again.part"):
             for leftover in self.folder.glob(pattern):
                 if leftover.is_dir():
                     shutil.rmtree(leftover, ignore_errors=True)
