@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from wsiseg.objects.scales import LEVELS_PER_PX, SMOOTH_PX
 
-SMOOTHING = np.array([1, 4, 6, 4, 1], np.float32)
-SMOOTH_SUM = 256
+UNIT = 256 * LEVELS_PER_PX
+"""What one pixel of distance is in the depth map (256 is the sum of the smoothing's weights)."""
 
 
 class Sides(NamedTuple):
@@ -25,81 +25,115 @@ class Sides(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _squared(mask, cap, sides, depth, doubt, level):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Meijster's two passes, the second by search outwards, which is short since the depth is capped."""
+def _upright(mask, cap, upright):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Distance to the background up or down the column, at most `cap`."""
     rows, cols = mask.shape
-    upright = np.empty((rows, cols), np.uint8)
+    one = np.uint8(1)
     for c in range(cols):
-        upright[0, c] = cap if mask[0, c] else 0
+        upright[0, c] = cap if mask[0, c] else np.uint8(0)
     for r in range(1, rows):
         for c in range(cols):
-            upright[r, c] = min(cap, upright[r - 1, c] + 1) if mask[r, c] else 0
+            upright[r, c] = min(cap, np.uint8(upright[r - 1, c] + one)) * mask[r, c]
     for r in range(rows - 2, -1, -1):
         for c in range(cols):
-            upright[r, c] = min(upright[r, c], upright[r + 1, c] + 1)
+            upright[r, c] = min(upright[r, c], np.uint8(upright[r + 1, c] + one))
+
+
+@njit(cache=True, nogil=True)
+def _distances(upright, sides, level, raw, doubt):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Quantised distance of every pixel: the second pass of Meijster's method, by search outwards."""
+    rows, cols = upright.shape
+    unsure = False
     for r in range(rows):
-        far = cap + 1
+        far = rows + cols
         if sides[0]:
             far = min(far, r + 1)
         if sides[2]:
             far = min(far, rows - r)
         for c in range(cols):
-            g = np.int64(upright[r, c])
+            g = np.int32(upright[r, c])
             if g == 0:
-                depth[r, c] = 0
-                doubt[r, c] = 0
                 continue
             best = g * g
             reach = 1
             while reach * reach < best:
                 if c >= reach:
-                    g = np.int64(upright[r, c - reach])
+                    g = np.int32(upright[r, c - reach])
                     best = min(best, reach * reach + g * g)
                 if c + reach < cols:
-                    g = np.int64(upright[r, c + reach])
+                    g = np.int32(upright[r, c + reach])
                     best = min(best, reach * reach + g * g)
                 reach += 1
-            depth[r, c] = level[best]
+            raw[r + 2, c + 2] = level[best]
             edge = far
             if sides[1]:
                 edge = min(edge, c + 1)
             if sides[3]:
                 edge = min(edge, cols - c)
-            doubt[r, c] = best > edge * edge
+            if best > edge * edge:
+                doubt[r, c] = 1
+                unsure = True
+    for r in range(2, rows + 2):  # beyond the border the depth goes on as at the border
+        raw[r, :2] = raw[r, 2]
+        raw[r, cols + 2 :] = raw[r, cols + 1]
+    raw[0] = raw[2]
+    raw[1] = raw[2]
+    raw[rows + 2] = raw[rows + 1]
+    raw[rows + 3] = raw[rows + 1]
+    return unsure
+
+
+@njit(cache=True, nogil=True)
+def _smoothed(raw, mask, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sum over 5 x 5 pixels with binomial weights, in nuclei only."""
+    rows, cols = mask.shape
+    line = np.empty(cols + 4, np.uint32)
+    four, six = np.uint32(4), np.uint32(6)
+    for r in range(rows):
+        for c in range(cols + 4):
+            outer = np.uint32(raw[r, c]) + np.uint32(raw[r + 4, c])
+            inner = np.uint32(raw[r + 1, c]) + np.uint32(raw[r + 3, c])
+            line[c] = outer + four * inner + six * np.uint32(raw[r + 2, c])
+        for c in range(cols):
+            total = line[c] + line[c + 4] + four * (line[c + 1] + line[c + 3]) + six * line[c + 2]
+            out[r + 1, c + 1] = np.uint16(total) * np.uint16(mask[r, c])
 
 
 def depth_map(
     mask: NDArray[np.uint8], deepest_px: int, sides: Sides
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return the smoothed depth of every pixel, and where it is in doubt.
+) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Return the smoothed depth of every pixel, and where it is in doubt, with a border of one zero.
 
-    Beyond a side that cuts the frame all is taken for nucleus, so there the depth is an upper bound.
-    Integers throughout (held in float32, where they are exact), so every window gives the same values.
+    Beyond a side that cuts the frame all is taken for nucleus, so there the depth is an upper bound (up to
+    `SMOOTH_PX` from such a side, where the smoothing wants values from beyond, it means nothing).
+    Integers throughout, so every window gives the same values.
 
     Parameters
     ----------
     mask : ndarray of uint8, shape (rows, cols)
         1 in nuclei.
     deepest_px : int
-        Distances are capped here (at most 255).
+        Distances are capped here (at most 63).
     sides : Sides
         Sides of the window that cut the frame.
 
     Returns
     -------
-    depth : ndarray of float32, shape (rows, cols)
-        Whole numbers: floor(8 x distance to the nearest background pixel), smoothed with the binomial
-        kernel of 5 x 5, times 256.
-    doubt : ndarray of uint8, shape (rows, cols)
+    depth : ndarray of uint16, shape (rows + 2, cols + 2)
+        floor(4 x distance to the nearest background pixel), smoothed with the binomial kernel of 5 x 5,
+        times 256; 0 in the background only.
+    doubt : ndarray of uint8, shape (rows + 2, cols + 2)
         1 where background beyond a cut side could make the depth smaller.
     """
-    squares = np.arange(deepest_px * deepest_px + 1)
-    level = np.floor(LEVELS_PER_PX * np.sqrt(squares)).astype(np.uint16)
-    depth = np.empty(mask.shape, np.uint16)
-    doubt = np.empty(mask.shape, np.uint8)
-    _squared(mask, deepest_px, np.array(sides), depth, doubt, level)
-    smooth = cv2.sepFilter2D(depth, cv2.CV_32F, SMOOTHING, SMOOTHING, borderType=cv2.BORDER_REFLECT_101)
-    if any(sides):
+    rows, cols = mask.shape
+    level = np.floor(LEVELS_PER_PX * np.sqrt(np.arange(deepest_px * deepest_px + 1))).astype(np.uint16)
+    upright = np.empty((rows, cols), np.uint8)
+    raw = np.zeros((rows + 2 * SMOOTH_PX, cols + 2 * SMOOTH_PX), np.uint16)
+    depth = np.zeros((rows + 2, cols + 2), np.uint16)
+    doubt = np.zeros((rows + 2, cols + 2), np.uint8)
+    _upright(mask, np.uint8(deepest_px), upright)
+    if _distances(upright, np.array(sides), level, raw, doubt[1:-1, 1:-1]):
         side = 2 * SMOOTH_PX + 1
-        doubt = cv2.dilate(doubt, np.ones((side, side), np.uint8))
-    return smooth, doubt
+        cv2.dilate(doubt, np.ones((side, side), np.uint8), dst=doubt)
+    _smoothed(raw, mask, depth)
+    return depth, doubt

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsiseg.objects.depth import SMOOTH_SUM, Sides
+from wsiseg.objects.depth import Sides
 from wsiseg.objects.scales import LEVELS_PER_PX, Scales
 
 UNKNOWN = 1
@@ -14,112 +14,131 @@ UNKNOWN = 1
 
 
 @njit(cache=True, nogil=True)
-def _grow(mask, depth, doubt, sides, places, sure, deepest, last, smooth_sum, exact):  # type: ignore[no-untyped-def]  # pragma: no cover
-    rows, cols = mask.shape
-    size = rows * cols
-    never = np.int32(last + 1)
-    cost = np.full(size, never, np.int32)
-    label = np.zeros(size, np.int32)
-    heads = np.full(last + 1, -1, np.int64)
-    room = 4096
-    entry = np.empty(room, np.int64)
-    following = np.empty(room, np.int64)
-    used = 0
-    flat_mask = mask.ravel()
-    flat_depth = depth.ravel()
-    flat_doubt = doubt.ravel()
-
-    if not exact:
-        for r in range(rows):
-            rim = (r == 0 and sides[0]) or (r == rows - 1 and sides[2])
-            for c in range(cols):
-                q = r * cols + c
-                if flat_mask[q] and (
-                    flat_doubt[q] or rim or (c == 0 and sides[1]) or (c == cols - 1 and sides[3])
-                ):
-                    label[q] = 1
-    n = places.shape[0]
-    for i in range(n):
-        q = places[i, 0] * cols + places[i, 1]
-        if label[q] == 0:
-            label[q] = i + 2 if (sure[i] or exact) else 1
-    for q in range(size):
-        if label[q]:
-            level = deepest - np.int64(flat_depth[q]) // smooth_sum
-            if level > last:
-                label[q] = 0
-                continue
-            cost[q] = level
-            if used == room:
-                entry, following, room = _longer(entry, following, room)
-            entry[used] = q
-            following[used] = heads[level]
-            heads[level] = used
-            used += 1
-
-    for now in range(last):
-        at = heads[now]
-        while at >= 0:
-            q = entry[at]
-            at = following[at]
-            if cost[q] != now:
-                continue
-            own = label[q]
-            c = q % cols
-            for k in range(4):
-                if k == 0:
-                    p = q - cols
-                    if p < 0:
-                        continue
-                elif k == 1:
-                    p = q + cols
-                    if p >= size:
-                        continue
-                elif k == 2:
-                    if c == 0:
-                        continue
-                    p = q - 1
-                else:
-                    if c == cols - 1:
-                        continue
-                    p = q + 1
-                if flat_mask[p] == 0 or cost[p] <= now:
-                    continue
-                then = max(now + 1, deepest - np.int64(flat_depth[p]) // smooth_sum)
-                if then < cost[p]:
-                    if then > last:
-                        continue
-                    cost[p] = then
-                    label[p] = own
-                    if used == room:
-                        entry, following, room = _longer(entry, following, room)
-                    entry[used] = p
-                    following[used] = heads[then]
-                    heads[then] = used
-                    used += 1
-                elif then == cost[p] and own < label[p]:
-                    label[p] = own
-    return label.reshape(rows, cols)
+def _seed(depth, doubt, sides, places, sure, label):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Label the pixels that growth starts from; return them, flat, the peaks before the unknown ones."""
+    rows, cols = depth.shape
+    seeds = np.empty(places.shape[0] + rows * cols, np.int32)
+    n = 0
+    for i in range(places.shape[0]):
+        if sure[i]:
+            r, c = places[i]
+            label[r, c] = i + 2
+            seeds[n] = r * cols + c
+            n += 1
+    for i in range(places.shape[0]):
+        if not sure[i]:
+            r, c = places[i]
+            label[r, c] = UNKNOWN
+            seeds[n] = r * cols + c
+            n += 1
+    if sides.any():
+        for r in range(1, rows - 1):
+            rim = (r == 1 and sides[0]) or (r == rows - 2 and sides[2])
+            for c in range(1, cols - 1):
+                edge = rim or (c == 1 and sides[1]) or (c == cols - 2 and sides[3])
+                if (edge or doubt[r, c]) and depth[r, c] and label[r, c] == 0:
+                    label[r, c] = UNKNOWN
+                    seeds[n] = r * cols + c
+                    n += 1
+    return seeds[:n].copy()
 
 
 @njit(cache=True, nogil=True)
-def _longer(entry, following, room):  # type: ignore[no-untyped-def]  # pragma: no cover
-    more_entry = np.empty(2 * room, np.int64)
-    more_entry[:room] = entry
-    more_following = np.empty(2 * room, np.int64)
-    more_following[:room] = following
-    return more_entry, more_following, 2 * room
+def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Grow inside one connected piece of the mask after another, each small enough to stay in the cache."""
+    size = depth.size
+    last = deepest + spread
+    never = last + 1
+    cost = np.full(size, never, np.int16)
+    reached = np.zeros(size, np.uint8)
+    piece = np.empty(size, np.int32)
+    entry = np.empty(4096, np.int32)
+    following = np.empty(4096, np.int32)
+    heads = np.full(last + 1, -1, np.int32)
+    steps = (-cols, cols, -1, 1)
+    for seed in seeds:
+        if reached[seed]:
+            continue
+        # the piece, breadth first from one of its seeds
+        only = label[seed]
+        alone = True
+        reached[seed] = 1
+        piece[0] = seed
+        begin, end, rounds = 0, 1, 0
+        while begin < end:
+            stop = end
+            rounds += 1
+            for at in range(begin, stop):
+                q = piece[at]
+                if label[q] != 0 and label[q] != only:
+                    alone = False
+                for step in steps:
+                    p = q + step
+                    if depth[p] != 0 and reached[p] == 0:
+                        reached[p] = 1
+                        piece[end] = p
+                        end += 1
+            begin = stop
+        if alone and (rounds <= spread or only == UNKNOWN):  # nothing to fight for, nothing out of reach
+            for at in range(end):
+                label[piece[at]] = only
+            continue
+        used = 0
+        first = last
+        for at in range(end):
+            q = piece[at]
+            if label[q] != 0:
+                level = deepest - (np.int64(depth[q]) >> 8)
+                cost[q] = level
+                first = min(first, level)
+                if used == entry.size:
+                    entry, following = _longer(entry), _longer(following)
+                entry[used] = q
+                following[used] = heads[level]
+                heads[level] = used
+                used += 1
+        for now in range(first, last):
+            at = heads[now]
+            heads[now] = -1
+            while at >= 0:
+                q = entry[at]
+                at = following[at]
+                if cost[q] != now:
+                    continue
+                own = label[q]
+                for step in steps:
+                    p = q + step
+                    if depth[p] == 0 or cost[p] <= now:
+                        continue
+                    then = max(now + 1, deepest - (np.int64(depth[p]) >> 8))
+                    if then < cost[p]:
+                        cost[p] = then
+                        label[p] = own
+                        if used == entry.size:
+                            entry, following = _longer(entry), _longer(following)
+                        entry[used] = p
+                        following[used] = heads[then]
+                        heads[then] = used
+                        used += 1
+                    elif then == cost[p] and own < label[p]:
+                        label[p] = own
+        heads[last] = -1
+
+
+@njit(cache=True, nogil=True)
+def _longer(array):  # type: ignore[no-untyped-def]  # pragma: no cover
+    longer = np.empty(2 * array.size, array.dtype)
+    longer[: array.size] = array
+    return longer
 
 
 def grow(
-    mask: NDArray[np.uint8],
-    depth: NDArray[np.float32],
+    depth: NDArray[np.uint16],
     doubt: NDArray[np.uint8],
     sides: Sides,
     places: NDArray[np.int64],
     sure: NDArray[np.bool_],
     scales: Scales,
-    exact: bool,
 ) -> NDArray[np.int32]:
     """Return which peak every pixel of the mask belongs to.
 
@@ -132,31 +151,22 @@ def grow(
 
     Parameters
     ----------
-    mask, depth, doubt : ndarray, shape (rows, cols)
-        Mask and depth map of the window (see `depth_map`).
+    depth, doubt : ndarray, shape (rows, cols)
+        The depth map with its border of zeros (see `depth_map`).
     sides : Sides
-        Sides of the window that cut the frame.
+        Sides of the window that cut the frame; none where the unknown cannot matter.
     places, sure : ndarray
         The peaks, the strongest first (see `find_peaks`).
     scales : Scales
         Sizes in pixels.
-    exact : bool
-        Whether the window is so large that the unknown cannot matter, and is left out.
 
     Returns
     -------
     ndarray of int32, shape (rows, cols)
         0 where nothing grew, `UNKNOWN`, or 2 + the index of the peak.
     """
-    return _grow(  # type: ignore[no-any-return]
-        mask,
-        depth,
-        doubt,
-        np.array(sides),
-        places,
-        sure,
-        LEVELS_PER_PX * scales.deepest_px,
-        scales.last_cost,
-        SMOOTH_SUM,
-        exact,
-    )
+    label = np.zeros(depth.shape, np.int32)
+    seeds = _seed(depth, doubt, np.array(sides), places, sure, label)
+    deepest = LEVELS_PER_PX * scales.deepest_px
+    _grow(depth.ravel(), depth.shape[1], label.reshape(-1), seeds, deepest, scales.spread_px)
+    return label

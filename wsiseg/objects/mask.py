@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from wsiseg.objects.scales import Scales
@@ -48,20 +49,67 @@ def clean_mask(confidence: NDArray[np.uint8], threshold: float, scales: Scales) 
             if radius:
                 mask = cv2.morphologyEx(mask, operation, disk(radius))
     if scales.hole_area_px:
-        _fill_holes(mask, scales)
+        _fill_holes(mask, scales.hole_area_px, scales.hole_side_px)
     return mask
 
 
-def _fill_holes(mask: NDArray[np.uint8], scales: Scales) -> None:
-    """Fill, in place, background regions (8-connected) that are small in area and bounding box."""
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=8, ltype=cv2.CV_32S)
-    small = (
-        (stats[:, cv2.CC_STAT_AREA] <= scales.hole_area_px)
-        & (stats[:, cv2.CC_STAT_WIDTH] <= scales.hole_side_px)
-        & (stats[:, cv2.CC_STAT_HEIGHT] <= scales.hole_side_px)
-    )
-    small[0] = False  # region 0 is the mask itself
-    for x, y, width, height in stats[small, :4]:
-        part = np.s_[y : y + height, x : x + width]
-        mask[part] |= small[regions[part]]
-    del count
+@njit(cache=True, nogil=True)
+def _fill_holes(mask, most_area, most_side):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill, in place, background regions (8-connected) that are small in area and bounding box.
+
+    Runs of background in a row are joined to the runs they touch in the row above (union-find).
+    """
+    rows, cols = mask.shape
+    runs = np.empty((4096, 3), np.int32)  # row, first column, last column + 1
+    parent = np.empty(4096, np.int32)
+    extent = np.empty((4096, 5), np.int32)  # of a root: area, first row, last row, first column, last column
+    count, above, here = 0, 0, 0
+    for r in range(rows):
+        above, above_end, here = here, count, count
+        c = 0
+        while c < cols:
+            if mask[r, c]:
+                c += 1
+                continue
+            begin = c
+            while c < cols and mask[r, c] == 0:
+                c += 1
+            if count == parent.size:
+                runs, parent, extent = _longer(runs), _longer(parent), _longer(extent)
+            runs[count] = (r, begin, c)
+            parent[count] = count
+            extent[count] = (c - begin, r, r, begin, c - 1)
+            while above < above_end and runs[above, 2] < begin:
+                above += 1
+            k = above
+            while k < above_end and runs[k, 1] <= c:
+                one, other = _root(parent, k), _root(parent, count)
+                if one != other:
+                    one, other = min(one, other), max(one, other)
+                    parent[other] = one
+                    extent[one, 0] += extent[other, 0]
+                    extent[one, 1] = min(extent[one, 1], extent[other, 1])
+                    extent[one, 2] = max(extent[one, 2], extent[other, 2])
+                    extent[one, 3] = min(extent[one, 3], extent[other, 3])
+                    extent[one, 4] = max(extent[one, 4], extent[other, 4])
+                k += 1
+            count += 1
+    for i in range(count):
+        area, top, bottom, left, right = extent[_root(parent, i)]
+        if area <= most_area and bottom - top < most_side and right - left < most_side:
+            mask[runs[i, 0], runs[i, 1] : runs[i, 2]] = 1
+
+
+@njit(cache=True, nogil=True)
+def _root(parent, i):  # type: ignore[no-untyped-def]  # pragma: no cover
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _longer(array):  # type: ignore[no-untyped-def]  # pragma: no cover
+    longer = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    longer[: array.shape[0]] = array
+    return longer

@@ -6,120 +6,116 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsiseg.objects.depth import SMOOTH_SUM, Sides
-from wsiseg.objects.scales import LEVELS_PER_PX, Scales
-
-UNIT = SMOOTH_SUM * LEVELS_PER_PX
-"""What one pixel of distance is in the depth map."""
+from wsiseg.objects.depth import UNIT, Sides
+from wsiseg.objects.scales import Scales
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mixed(row, col):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Mix a position into a number that no other position has (the bijection of splitmix64)."""
-    x = (np.uint64(row) << np.uint64(32)) | np.uint64(col)
-    x += np.uint64(0x9E3779B97F4A7C15)
+def _mixed(place):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Mix a place into a number that no other place has (the bijection of splitmix64)."""
+    x = np.uint64(place) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _key(q, cols, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+    return _mixed(((row0 + q // cols) << 32) | (col0 + q % cols))
+
+
 @njit(cache=True, nogil=True)
-def _find(mask, depth, doubt, sides, row0, col0, lowest, neck, box, fixed_box, unit):  # type: ignore[no-untyped-def]  # pragma: no cover
-    rows, cols = mask.shape
-    seen = np.zeros((rows, cols), np.int32)
-    stack = np.empty(1024, np.int64)
-    found = np.empty((256, 3), np.int64)
+def _tops(depth, doubt, cols, row0, col0, lowest):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Pixels that no neighbour comes before, and whether a neighbour in doubt could."""
+    found = np.empty(1024, np.int64)
+    unsure = np.empty(1024, np.bool_)
     count = 0
-    stamp = 0
-    for r in range(rows):
-        for c in range(cols):
-            if mask[r, c] == 0 or depth[r, c] < lowest or doubt[r, c]:
-                continue
-            own = depth[r, c]
-            key = _mixed(row0 + r, col0 + c)
-            beaten = False
-            unsure = False
-            for dr in range(-1, 2):
-                for dc in range(-1, 2):
-                    rr, cc = r + dr, c + dc
-                    if rr < 0 or cc < 0 or rr >= rows or cc >= cols or mask[rr, cc] == 0:
-                        continue
-                    other = depth[rr, cc]
-                    if other > own or (other == own and (dr or dc) and _mixed(row0 + rr, col0 + cc) > key):
-                        if doubt[rr, cc]:
-                            unsure = True
-                        else:
-                            beaten = True
-                            break
-                if beaten:
+    for q in range(cols + 1, depth.size - cols - 1):
+        own = depth[q]
+        if own < lowest or doubt[q]:
+            continue
+        beaten, open_question = False, False
+        for step in (-1, 1, -cols - 1, -cols, -cols + 1, cols - 1, cols, cols + 1):
+            p = q + step
+            other = depth[p]
+            if other > own or (other == own and _key(p, cols, row0, col0) > _key(q, cols, row0, col0)):
+                if doubt[p]:
+                    open_question = True
+                else:
+                    beaten = True
                     break
-            if beaten:
-                continue
-            # walk the surroundings without going below the neck; a higher place there takes this one in
-            stamp += 1
-            floor = neck * own
-            reach = fixed_box if fixed_box else int(box * own / unit)
-            seen[r, c] = stamp
-            stack[0] = r * cols + c
-            head, tail = 0, 1
-            while head < tail and not beaten:
-                at = stack[head]
-                head += 1
-                ar, ac = at // cols, at % cols
-                if (
-                    (ar == 0 and sides[0])
-                    or (ac == 0 and sides[1])
-                    or (ar == rows - 1 and sides[2])
-                    or (ac == cols - 1 and sides[3])
-                ):
-                    unsure = True
-                for k in range(4):
-                    rr = ar + (k == 0) - (k == 1)
-                    cc = ac + (k == 2) - (k == 3)
-                    if rr < 0 or cc < 0 or rr >= rows or cc >= cols or seen[rr, cc] == stamp:
-                        continue
-                    if abs(rr - r) > reach or abs(cc - c) > reach:
-                        continue
-                    if mask[rr, cc] == 0 or depth[rr, cc] < floor:
-                        continue
-                    if doubt[rr, cc]:
-                        unsure = True
-                        continue
-                    other = depth[rr, cc]
-                    if other > own or (other == own and _mixed(row0 + rr, col0 + cc) > key):
-                        beaten = True
-                        break
-                    seen[rr, cc] = stamp
-                    if tail == stack.size:
-                        larger = np.empty(2 * tail, np.int64)
-                        larger[:tail] = stack
-                        stack = larger
-                    stack[tail] = rr * cols + cc
-                    tail += 1
-            if beaten:
-                continue
-            if count == found.shape[0]:
-                longer = np.empty((2 * count, 3), np.int64)
-                longer[:count] = found
-                found = longer
-            found[count, 0] = r
-            found[count, 1] = c
-            found[count, 2] = unsure
-            count += 1
-    return found[:count]
+        if beaten:
+            continue
+        if count == found.size:
+            longer = np.empty(2 * count, np.int64)
+            longer[:count] = found
+            found = longer
+            more = np.empty(2 * count, np.bool_)
+            more[:count] = unsure
+            unsure = more
+        found[count] = q
+        unsure[count] = open_question
+        count += 1
+    return found[:count], unsure[:count]
 
 
 @njit(cache=True, nogil=True)
-def _keys(places, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
-    keys = np.empty(places.shape[0], np.uint64)
-    for i in range(places.shape[0]):
-        keys[i] = _mixed(row0 + places[i, 0], col0 + places[i, 1])
+def _standing(tops, unsure, depth, doubt, cols, row0, col0, sides, neck, box, fixed_box, unit):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Walk around each top without going below its neck; drop it where a higher place is met."""
+    rows = depth.size // cols
+    seen = np.zeros(depth.size, np.int32)
+    walk = np.empty(depth.size, np.int32)
+    keep = np.ones(tops.size, np.bool_)
+    for i in range(tops.size):
+        top = tops[i]
+        own = depth[top]
+        key = _key(top, cols, row0, col0)
+        floor = max(1.0, neck * own)
+        reach = fixed_box if fixed_box else int(box * own / unit)
+        r, c = top // cols, top % cols
+        seen[top] = i + 1
+        walk[0] = top
+        head, tail = 0, 1
+        while head < tail and keep[i]:
+            at = walk[head]
+            head += 1
+            ar, ac = at // cols, at % cols
+            if (
+                (ar == 1 and sides[0])
+                or (ac == 1 and sides[1])
+                or (ar == rows - 2 and sides[2])
+                or (ac == cols - 2 and sides[3])
+            ):
+                unsure[i] = True
+            for k in range(4):
+                rr = ar + (k == 0) - (k == 1)
+                cc = ac + (k == 2) - (k == 3)
+                p = rr * cols + cc
+                other = depth[p]
+                if other < floor or seen[p] == i + 1 or abs(rr - r) > reach or abs(cc - c) > reach:
+                    continue
+                if doubt[p]:
+                    unsure[i] = True
+                elif other > own or (other == own and _key(p, cols, row0, col0) > key):
+                    keep[i] = False
+                    break
+                else:
+                    seen[p] = i + 1
+                    walk[tail] = p
+                    tail += 1
+    return keep
+
+
+@njit(cache=True, nogil=True)
+def _keys(tops, cols, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+    keys = np.empty(tops.size, np.uint64)
+    for i in range(tops.size):
+        keys[i] = _key(tops[i], cols, row0, col0)
     return keys
 
 
 def find_peaks(
-    mask: NDArray[np.uint8],
-    depth: NDArray[np.float32],
+    depth: NDArray[np.uint16],
     doubt: NDArray[np.uint8],
     sides: Sides,
     origin: tuple[int, int],
@@ -134,35 +130,40 @@ def find_peaks(
 
     Parameters
     ----------
-    mask, depth, doubt : ndarray, shape (rows, cols)
-        Mask and depth map of the window (see `depth_map`).
+    depth, doubt : ndarray, shape (rows, cols)
+        The depth map with its border of zeros (see `depth_map`).
     sides : Sides
         Sides of the window that cut the frame.
     origin : tuple of int
-        Row and column of the window in the frame.
+        Row and column of ``depth[0, 0]`` in the frame (so -1 where the window begins with the frame).
     scales : Scales
         Sizes in pixels.
 
     Returns
     -------
     places : ndarray of int64, shape (n, 2)
-        Row and column in the window.
+        Row and column in the arrays given.
     sure : ndarray of bool, shape (n,)
         False where what lies beyond a cut side could decide otherwise.
     """
-    found = _find(
-        mask,
-        depth,
-        doubt,
+    place = (depth.shape[1], *origin)
+    flat_depth, flat_doubt = depth.ravel(), doubt.ravel()
+    lowest = max(1, round(scales.shallowest_px * UNIT))
+    tops, unsure = _tops(flat_depth, flat_doubt, *place, lowest)
+    neck = scales.neck if scales.split else 0.0
+    fixed_box = 0 if scales.split else scales.peak_box_px
+    keep = _standing(
+        tops,
+        unsure,
+        flat_depth,
+        flat_doubt,
+        *place,
         np.array(sides),
-        origin[0],
-        origin[1],
-        max(1.0, scales.shallowest_px * UNIT),
-        scales.neck if scales.split else 0.0,
+        neck,
         scales.peak_box,
-        0 if scales.split else scales.peak_box_px,
+        fixed_box,
         float(UNIT),
     )
-    places = found[:, :2]
-    order = np.lexsort((_keys(places, *origin), depth[places[:, 0], places[:, 1]]))[::-1]
-    return np.ascontiguousarray(places[order]), found[order, 2] == 0
+    tops, unsure = tops[keep], unsure[keep]
+    order = np.lexsort((_keys(tops, *place), flat_depth[tops]))[::-1]
+    return np.stack(np.divmod(tops[order], depth.shape[1]), axis=1), ~unsure[order]

@@ -81,8 +81,8 @@ def describe(
     -------
     pyarrow.Table
         Columns as `RECORDS`. ``geometry`` is the simplified, valid polygon in level-0 pixels on the grid of
-        two decimals, null in the rare case that nothing of it has an area after rounding. The
-        perimeter is the length of the simplified outline before rounding, circularity 4 pi area / perimeter^2 (at most 1).
+        two decimals, null in the rare case that nothing of it has an area after rounding. The perimeter is
+        the length of the simplified outline, circularity 4 pi area / perimeter^2 (at most 1).
     """
     window, owned = segmented.window, segmented.owned
     if not owned.any():

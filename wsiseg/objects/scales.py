@@ -59,7 +59,7 @@ class Scales:
             clean_px=tuple(radii),
             hole_area_px=int(config.hole_area_um2 / mpp**2),
             hole_side_px=math.ceil(1.5 * math.sqrt(config.hole_area_um2) / mpp),
-            deepest_px=min(120, max(4, math.ceil(config.deepest_um / mpp))),
+            deepest_px=min(63, max(4, math.ceil(config.deepest_um / mpp))),
             shallowest_px=config.shallowest_um / mpp,
             peak_box=config.peak_box,
             neck=config.neck,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,7 +20,7 @@ from wsiseg.slides.tiles import Box
 
 __all__ = ["Segmented", "max_reach_px", "segment"]
 
-FIRST_MARGIN_UM = 12.0
+FIRST_MARGIN_UM = 16.0
 """The margin tried first, beyond what the mask and the depth always need."""
 
 Read = Callable[[Box], NDArray[np.uint8]]
@@ -32,13 +33,13 @@ class Segmented:
     Parameters
     ----------
     core, window, frame : Box
-        The core, the part of the frame around it that the whole objects lie in, and the frame.
+        The core, the part of the frame around it that its objects lie in, and the frame.
     markers : ndarray of int64, shape (n, 2)
         Row and column, in the frame, of the marker of each object.
     owned : ndarray of bool, shape (n,)
         Whether the marker lies in the core.
     window_labels : ndarray of int32, shape (window.height, window.width)
-        0 in the background, k in the k-th object, each whole.
+        0 in the background, k in the k-th object; the owned ones are whole.
     confidence : ndarray of uint8, shape (window.height, window.width)
         The confidence that was read there.
     """
@@ -73,7 +74,7 @@ class Segmented:
 def segment(
     read: Read, core: Box, frame: Box, mpp: float, config: ObjectsConfig, threshold: float
 ) -> Segmented:
-    """Find the nuclei that touch a core, each whole, exactly as on the whole frame.
+    """Find the nuclei that touch a core, the owned ones whole, exactly as on the whole frame.
 
     The core is read with a modest margin. Every step knows which of its results could change if there were
     more margin (`clean_mask` by a fixed reach, the others by following the doubt, see `grow`); where that
@@ -121,36 +122,42 @@ def _segment_window(
 ) -> Segmented | None:
     """Find the nuclei in one window; None where the margin is too small to be sure."""
     cut = Sides(window.y0 > frame.y0, window.x0 > frame.x0, window.y1 < frame.y1, window.x1 < frame.x1)
-    mask = clean_mask(confidence, threshold, scales)
-    mask, window_mask = _trimmed(mask, window, cut, scales.mask_reach_px)
+    clean = _trim_box(window, cut, scales.mask_reach_px)
+    mask = np.ascontiguousarray(clean_mask(confidence, threshold, scales)[clean.slices_in(window)])
     depth, doubt = depth_map(mask, scales.deepest_px, cut)
-    known = _trim_box(window_mask, cut, SMOOTH_PX)
-    inner = known.slices_in(window_mask)
-    mask, depth, doubt = (np.ascontiguousarray(array[inner]) for array in (mask, depth, doubt))
+    known = _trim_box(clean, cut, SMOOTH_PX)
+    padded = known.grown(1)
+    inner = padded.slices_in(clean.grown(1))
+    depth, doubt = _bordered(depth[inner]), _bordered(doubt[inner])
+    if exact:
+        cut = Sides(False, False, False, False)
+        doubt[:] = 0
 
-    places, sure = find_peaks(mask, depth, doubt, cut, (known.y0, known.x0), scales)
-    grown = grow(mask, depth, doubt, cut, places, sure, scales, exact)
+    places, sure = find_peaks(depth, doubt, cut, (padded.y0, padded.x0), scales)
+    grown = grow(depth, doubt, cut, places, sure, scales)[1:-1, 1:-1]
     core_rows, core_cols = core.slices_in(known)
     area, in_core, touched = _survey(
         grown, len(places) + 2, core_rows.start, core_rows.stop, core_cols.start, core_cols.stop
     )
-    if in_core[UNKNOWN] or (in_core & touched).any():
+    markers = places + np.array([padded.y0, padded.x0])
+    owned = ((markers >= (core.y0, core.x0)) & (markers < (core.y1, core.x1))).all(axis=1)
+    large = area[2:] >= scales.min_area_px
+    if in_core[UNKNOWN] or (in_core[2:] & touched[2:] & (owned | ~large)).any():
         return None
 
-    keep = np.flatnonzero(in_core & (area >= scales.min_area_px))
-    keep = keep[keep > UNKNOWN]
-    markers = places[keep - 2] + np.array([known.y0, known.x0])
-    order = np.lexsort((markers[:, 1], markers[:, 0]))
-    keep, markers = keep[order], markers[order]
+    keep = np.flatnonzero(in_core[2:] & large)
+    keep = keep[np.lexsort((markers[keep, 1], markers[keep, 0]))]
     number = np.zeros(len(places) + 2, np.int32)
-    number[keep] = np.arange(1, len(keep) + 1)
-    owned = (
-        (markers[:, 0] >= core.y0)
-        & (markers[:, 0] < core.y1)
-        & (markers[:, 1] >= core.x0)
-        & (markers[:, 1] < core.x1)
+    number[keep + 2] = np.arange(1, len(keep) + 1)
+    return Segmented(
+        core,
+        known,
+        frame,
+        markers[keep],
+        owned[keep],
+        _renumbered(grown, number),
+        confidence[known.slices_in(window)],
     )
-    return Segmented(core, known, frame, markers, owned, number[grown], confidence[known.slices_in(window)])
 
 
 def _trim_box(box: Box, cut: Sides, margin: int) -> Box:
@@ -163,9 +170,20 @@ def _trim_box(box: Box, cut: Sides, margin: int) -> Box:
     )
 
 
-def _trimmed(mask: NDArray[np.uint8], box: Box, cut: Sides, margin: int) -> tuple[NDArray[np.uint8], Box]:
-    inner = _trim_box(box, cut, margin)
-    return np.ascontiguousarray(mask[inner.slices_in(box)]), inner
+def _bordered(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a contiguous copy whose outermost pixels are zero."""
+    array = np.array(array, order="C")
+    array[0], array[-1], array[:, 0], array[:, -1] = 0, 0, 0, 0
+    return array
+
+
+@njit(cache=True, nogil=True)
+def _renumbered(labels, number):  # type: ignore[no-untyped-def]  # pragma: no cover
+    new = np.empty(labels.shape, np.int32)
+    for r in range(labels.shape[0]):
+        for c in range(labels.shape[1]):
+            new[r, c] = number[labels[r, c]]
+    return new
 
 
 @njit(cache=True, nogil=True)
