@@ -20,13 +20,14 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
-from harness.fields import MPP, Field, read_fields
+from harness.fields import Field, read_fields
+from harness.network import finder
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import WsisegError
 from wsiseg.evaluation.files import write_text
 
-Labels = npt.NDArray[np.int32]
+Method = Callable[[Field], npt.NDArray[np.int32]]
 MEASURES = ("dice", "aji", "pq", "sq", "dq", "count_error")
 
 
@@ -55,7 +56,8 @@ def main(
         fields = read_fields(data)
         loaded = load_model(model)
         config = ObjectsConfig(threshold=threshold)
-        methods = {"wsiseg": finder(loaded, config, device, threads)}
+        find = finder(loaded, config, device, threads)
+        methods: dict[str, Method] = {"wsiseg": lambda field: find(field)[1]}
         if script:
             methods["script"] = lambda field: script_nuclei(field.rgb)
         found = {name: measure(fields, method) for name, method in methods.items()}
@@ -68,40 +70,7 @@ def main(
         write_text(output, json.dumps({"model": loaded.sha256, "mpp": loaded.info.mpp, **found}, indent=1))
 
 
-def finder(model: Any, config: ObjectsConfig, device: str, threads: int) -> Callable[[Field], Labels]:
-    """Return a function from a field to its nuclei in its own pixels, by way of the model's frame."""
-    from wsiseg.inference.engine import make_engine
-    from wsiseg.objects.segment import segment
-    from wsiseg.slides import open_slide
-    from wsiseg.slides.tiles import Box
-    from wsiseg.slides.view import SlideView
-
-    engine = make_engine(model, device, threads)
-    threshold = model.info.threshold if config.threshold is None else config.threshold
-
-    def find(field: Field) -> Labels:
-        with open_slide(field.image) as slide:
-            view = SlideView(slide, model.info.mpp, MPP)
-            frame = Box(0, 0, view.width, view.height)
-            confidence = np.rint(255 * engine.confidence(view.read(frame))).astype(np.uint8)
-            found = segment(
-                lambda box: confidence[box.slices_in(frame)], frame, frame, view.mpp, config, threshold
-            )
-            return at_level0(found.labels, view.scale_l0, field.rgb.shape[:2])
-
-    return find
-
-
-def at_level0(labels: Labels, scale_l0: float, shape: tuple[int, ...]) -> Labels:
-    """Return labels of the frame in level-0 pixels: each takes the nucleus that its centre lies in."""
-    rows, cols = (
-        np.minimum(((np.arange(size) + 0.5) / scale_l0).astype(np.int64), length - 1)
-        for size, length in zip(shape, labels.shape, strict=True)
-    )
-    return labels[np.ix_(rows, cols)]
-
-
-def measure(fields: list[Field], find: Callable[[Field], Labels]) -> dict[str, Any]:
+def measure(fields: list[Field], find: Method) -> dict[str, Any]:
     """Return scores of every field, their means and sds, and the seconds that finding took."""
     images, seconds = {}, 0.0
     for field in fields:

@@ -19,12 +19,12 @@ import click
 from harness.cells import cell
 from harness.fields import Field, folds, read_fields
 from harness.figures import copy_training_figures, figure3
+from harness.network import finder
 from harness.rows import (
     PAPER_OBJECTS,
     ROWS,
     Bench,
     Split,
-    find_nuclei,
     fitted_cells,
 )
 from harness.tables import summary, table1, table2
@@ -130,7 +130,6 @@ def _table1(bench: Bench, split: Split, epochs: int) -> str:
 
 def _figures(bench: Bench, split: Split, run: Path) -> None:
     """Draw figure 3 of a run and keep its figures 1 and 4."""
-    from wsiseg.inference.engine import make_engine
     from wsiseg.network.model import load_model
 
     if not (run / "model.safetensors").exists():
@@ -138,10 +137,10 @@ def _figures(bench: Bench, split: Split, run: Path) -> None:
     copy_training_figures(run, bench.output)
 
     def draw() -> dict[str, str]:
-        engine = make_engine(load_model(run), bench.device, bench.threads)
+        find = finder(load_model(run), PAPER_OBJECTS, bench.device, bench.threads)
         figure3(
             bench.output / "figure3.png", split.test[:FIGURE_IMAGES],
-            lambda field: find_nuclei(engine.confidence(field.rgb), PAPER_OBJECTS)[0], "Paper's method",
+            lambda field: find(field)[0], "Paper's method",
         )  # fmt: skip
         return {"drawn": "figure3.png"}
 

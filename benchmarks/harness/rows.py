@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from harness.cells import cell
 from harness.fields import MPP, Field
+from harness.network import Found, find_nuclei, finder
 from wsiseg.config import ObjectsConfig
 
-Confidence = npt.NDArray[np.float32]
 Scores = dict[str, dict[str, float]]
 
 # The paper's clean-up: opening and closing with disks of 3 and 1 px; no hole is filled, nothing dropped.
@@ -59,27 +56,9 @@ class Bench:
         return cell(self.output / "cells" / row / f"{name}.json", settings, compute, self.say)
 
 
-def find_nuclei(
-    confidence: Confidence, config: ObjectsConfig, threshold: float = 0.5
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
-    """Return the clean mask and the nuclei of a whole image, as `predict` finds them."""
-    from wsiseg.objects.mask import clean_mask
-    from wsiseg.objects.scales import Scales
-    from wsiseg.objects.segment import segment
-    from wsiseg.slides.tiles import Box
-
-    quantised = np.rint(255 * confidence).astype(np.uint8)
-    mask = clean_mask(quantised, threshold, Scales.of(MPP, config)) > 0
-    frame = Box(0, 0, confidence.shape[1], confidence.shape[0])
-    found = segment(lambda box: quantised[box.slices_in(frame)], frame, frame, MPP, config, threshold)
-    return mask, found.labels
-
-
-def score_confidence(
-    fields: Iterable[Field], confidence: Callable[[Field], Confidence], config: ObjectsConfig
-) -> Scores:
-    """Return the scores of each field; the Dice is that of the cleaned mask."""
-    return {field.name: field.score(*find_nuclei(confidence(field), config)) for field in fields}
+def score_found(fields: Iterable[Field], find: Callable[[Field], Found]) -> Scores:
+    """Return the scores of each field; the Dice is that of the clean mask."""
+    return {field.name: field.score(*find(field)) for field in fields}
 
 
 def threshold_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
@@ -129,7 +108,7 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
             )
         seconds = time.monotonic() - started
         model = Model(network, ModelInfo(classes=1, mpp=MPP), "")
-        scores = score_confidence(split.test, _confidence_of(model, bench), ObjectsConfig())
+        scores = score_found(split.test, finder(model, ObjectsConfig(), bench.device, bench.threads))
         return {"scores": scores, "train_s": round(seconds, 1)}
 
     return [bench.cell("supervised", split.name, _sets(split) | dataclasses.asdict(config), compute)]
@@ -154,7 +133,9 @@ def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
                 [field.rgb for field in split.train], config, device=_device(bench), after_step=told
             )
         seconds = time.monotonic() - started
-        scores = score_confidence(split.test, lambda field: attention_of(network, field.rgb), PAPER_OBJECTS)
+        scores = score_found(
+            split.test, lambda field: find_nuclei(attention_of(network, field.rgb), PAPER_OBJECTS)
+        )
         parameters = sum(p.numel() for p in network.parameters())
         return {"scores": scores, "train_s": round(seconds, 1), "parameters": parameters}
 
@@ -193,7 +174,7 @@ def fitted_cells(
     config = preset(
         changes.pop("preset"),
         **changes,
-        mpp=MPP,
+        mpp=MPP if by_labels else None,
         seed=bench.seed,
         epochs=epochs,
         repeats=(repeats or bench.repeats) if by_labels else None,
@@ -233,7 +214,7 @@ def _score_model(bench: Bench, split: Split, folder: Path, objects: ObjectsConfi
     from wsiseg.network.model import load_model
 
     model = load_model(folder)
-    scores = score_confidence(split.test, _confidence_of(model, bench), objects)
+    scores = score_found(split.test, finder(model, objects, bench.device, bench.threads))
     info = model.info
     seconds = sum(row["seconds"] for row in _metrics(folder))
     return {
@@ -271,13 +252,6 @@ def _label_folder(fields: Sequence[Field], beside: Path) -> Path:
     for field in fields:
         shutil.copy(field.mask, folder / f"{field.name}{field.mask.suffix}")
     return folder
-
-
-def _confidence_of(model: Any, bench: Bench) -> Callable[[Field], Confidence]:
-    from wsiseg.inference.engine import make_engine
-
-    engine = make_engine(model, bench.device, bench.threads)
-    return lambda field: engine.confidence(field.rgb)
 
 
 def _device(bench: Bench) -> str:

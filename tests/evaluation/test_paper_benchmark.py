@@ -9,9 +9,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 from scipy import io
+
+from wsiseg.network.fcnn import FCNN
+from wsiseg.network.model import ModelInfo, save_model
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -22,7 +26,8 @@ def paper(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     if not BENCHMARKS.is_dir():
         pytest.skip("benchmarks/ is not beside the tests")
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    monkeypatch.delitem(sys.modules, "paper", raising=False)
+    for name in ("paper", "accuracy"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     import paper as script
 
     return script
@@ -49,11 +54,11 @@ def write_consep(folder: Path, count: int, seed: int, side: int = 320) -> Path:
 
 
 FAST = ["--repeats", "2", "--epochs", "1", "--supervised-epochs", "1", "--pretext-steps", "1"]
-FAST += ["--pretext-patch", "32", "--device", "cpu", "--threads", "1"]
+FAST += ["--pretext-patch", "16", "--device", "cpu", "--threads", "1"]
 
 
 def test_train_and_test_in_consep_layout(paper: ModuleType, tmp_path: Path) -> None:
-    train, test = write_consep(tmp_path / "Train", 3, 0), write_consep(tmp_path / "Test", 2, 1)
+    train, test = write_consep(tmp_path / "Train", 2, 0), write_consep(tmp_path / "Test", 1, 1)
     command = [str(train), "--test", str(test), "-o", str(tmp_path / "out"), *FAST]
     command += ["--rows", "threshold,script,supervised,scale-pretext,paper"]
     done = CliRunner().invoke(paper.main, command, catch_exceptions=False)
@@ -126,6 +131,41 @@ def test_summary_is_over_images_and_repeats(paper: ModuleType) -> None:
     found = summary([[cell(a=0.2, b=0.4), cell(a=0.6, b=0.6)], [cell(c=0.9), cell(c=0.3)]])
     assert [repeat["dice"] for repeat in found["repeats"]] == pytest.approx([0.5, 0.5])
     assert (found["images"]["dice"], found["images"]["aji"], found["train_s"]) == (3, 0, 2.0)
+
+
+@pytest.mark.parametrize(("mpp", "seen"), [(0.25, "rgb"), (0.5, "stains")])
+def test_accuracy_scores_a_model_in_the_pixels_of_the_image(
+    paper: ModuleType, tmp_path: Path, mpp: float, seen: str
+) -> None:
+    import accuracy
+
+    data = write_consep(tmp_path / "Test", 2, 0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_model(tmp_path / "m.safetensors", FCNN(1), ModelInfo(classes=1, mpp=mpp, input=seen))
+    command = [
+        str(data),
+        "-m",
+        str(tmp_path / "m.safetensors"),
+        "-o",
+        str(tmp_path / "a.json"),
+        "--device",
+        "cpu",
+    ]
+    done = CliRunner().invoke(accuracy.main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert set(found["wsiseg"]["images"]) == {"train_1", "train_2"}
+    assert found["script"]["mean"]["dice"] > 0.8
+    assert "Mean ± sd over 2 images" in done.stdout
+
+
+def test_level0_pixels_take_what_their_centre_lies_in(paper: ModuleType) -> None:
+    from harness.network import at_level0
+
+    values = np.array([[1, 2], [3, 4]])
+    assert at_level0(values, 2.0, (3, 5)).tolist() == [[1, 1, 2, 2, 2], [1, 1, 2, 2, 2], [3, 3, 4, 4, 4]]
+    assert at_level0(values, 1.0, (2, 2)) is values
 
 
 @pytest.mark.real_data
