@@ -255,6 +255,19 @@ def test_over_a_url(svs: Path) -> None:
         open_slide("memory://bucket/none.svs")
 
 
+@BOTH
+def test_a_tile_that_was_never_stored_is_glass(tmp_path: Path, reader: str) -> None:
+    pixels = picture(200, 200)
+    options = {"tile": (128, 128), "photometric": "rgb", "compression": "deflate", "metadata": None}
+    with tifffile.TiffWriter(tmp_path / "sparse.tif") as writer:
+        tiles = iter([np.ascontiguousarray(pixels[:128, :128]), None, None, None])
+        writer.write(tiles, shape=pixels.shape, dtype=np.uint8, **options)
+    region = open_slide(tmp_path / "sparse.tif", reader).read_region(0, 0, 0, 200, 200)
+    np.testing.assert_array_equal(region[:128, :128], pixels[:128, :128])
+    assert (region[128:] == 255).all()
+    assert (region[:, 128:] == 255).all()
+
+
 def test_snapped_downsamples() -> None:
     assert snapped_downsamples(((4443, 3567), (2221, 1783))) == (1.0, 2.0)
     assert snapped_downsamples(((46000, 32914), (11500, 8228), (2875, 2057))) == (1.0, 4.0, 16.0)

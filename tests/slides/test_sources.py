@@ -117,7 +117,10 @@ def test_a_glob_over_a_bucket() -> None:
     fs = fsspec.filesystem("memory")
     for name in ("one.svs", "two.svs", "note.txt"):
         fs.pipe(f"/globbed/{name}", b"x")
-    assert names(expand(["memory://globbed/*"], None)) == ["one", "two"]
+    for argument in ("memory://globbed/*", "memory://globbed/"):
+        found = expand([argument], None)
+        assert names(found) == ["one", "two"]
+        assert fs.exists(found[0].path)
 
 
 def test_one_stem_in_two_folders_gives_two_stable_names(tmp_path: Path) -> None:

@@ -146,6 +146,22 @@ def test_both_readers_give_the_same_frame_and_it_can_be_pickled(svs: Path) -> No
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(views[0])).read(views[0].frame), pixels[0])  # noqa: S301
 
 
+def test_a_large_window_is_read_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = SlideView(PYRAMID, 0.6)
+    whole = view.read(view.frame)
+    largest = 0
+
+    def counted(*args: int) -> NDArray[np.uint8]:
+        nonlocal largest
+        largest = max(largest, args[3] * args[4])
+        return Slide.read_region(PYRAMID, *args)
+
+    monkeypatch.setattr(PYRAMID, "read_region", counted)
+    monkeypatch.setattr("wsiseg.slides.view.MAX_READ_PX", 500)
+    np.testing.assert_array_equal(view.read(view.frame), whole)
+    assert largest <= 500
+
+
 def test_taps_do_not_reach_outside() -> None:
     for scale, last in ((0.3, 66), (1.0, 20), (2.5, 8), (100.0, 1)):
         rows = taps(0, last, scale, 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from wsiseg.errors import SlideError
 def is_url(path: str) -> bool:
     """Whether `path` is an fsspec URL (``s3://...``) and not a local file."""
     scheme, sep, _ = path.partition("://")
-    return bool(sep) and scheme.replace("+", "").replace("-", "").isalnum() and not os.path.exists(path)
+    known = bool(sep) and scheme.replace("+", "").replace("-", "").replace(":", "").isalnum()
+    return known and not os.path.exists(path)
 
 
 def normalised(path: str | os.PathLike[str]) -> str:
@@ -84,11 +86,16 @@ def looks_like(path: str) -> str:
         return ": it is a PDF"
     if head.startswith((b"PK\x03\x04", b"\x1f\x8b")):
         return ": it is an archive; unpack it first"
+    is_text = bool(head) and not any(byte < 9 for byte in head) and _is_utf8(head)
+    return ": it is a text file" if is_text else ""
+
+
+def _is_utf8(head: bytes) -> bool:
     try:
-        text = head.decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return ""
-    return ": it is a text file" if text.isprintable() or not set(text) & {"\0", "\x01"} else ""
+        return False
+    return True
 
 
 def ends(path: str, count: int) -> Iterator[bytes]:

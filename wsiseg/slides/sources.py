@@ -141,9 +141,11 @@ def _one_per_series(paths: Iterable[str]) -> list[str]:
 
 
 def _urls_of(url: str) -> list[str]:
-    if not glob.has_magic(url) or url.startswith(("http://", "https://")):
+    if url.startswith(("http://", "https://")) or not (glob.has_magic(url) or url.endswith("/")):
         return [url]
     import fsspec
+
+    url = f"{url}*" if url.endswith("/") else url
 
     scheme = url.partition("://")[0]
     fs, path = fsspec.core.url_to_fs(url)

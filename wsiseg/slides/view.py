@@ -14,6 +14,7 @@ from wsiseg.slides.tiles import Box
 
 SAME_MPP = 0.05
 LEAST_MPP_RATIO = 1 / 64
+MAX_READ_PX = 2**25
 
 
 class SlideView:
@@ -122,5 +123,17 @@ class SlideView:
         rows = taps(box.y0, box.y1, self._factor, self._level_size[1])
         x0, x1 = int(cols.start[0]), int(cols.start[-1]) + cols.weight.shape[1]
         y0, y1 = int(rows.start[0]), int(rows.start[-1]) + rows.weight.shape[1]
+        if (x1 - x0) * (y1 - y0) > MAX_READ_PX and box.width * box.height > 1:
+            axis = 1 if box.width > box.height else 0
+            return np.concatenate([self._read_inside(half) for half in halves(box)], axis=axis)
         pixels = self.slide.read_region(x0, y0, self.level, x1 - x0, y1 - y0)
         return resample(pixels, Taps(rows.start - y0, rows.weight), Taps(cols.start - x0, cols.weight))
+
+
+def halves(box: Box) -> tuple[Box, Box]:
+    """Return the two halves of a box, parted across its longer side."""
+    if box.width > box.height:
+        middle = (box.x0 + box.x1) // 2
+        return box._replace(x1=middle), box._replace(x0=middle)
+    middle = (box.y0 + box.y1) // 2
+    return box._replace(y1=middle), box._replace(y0=middle)
