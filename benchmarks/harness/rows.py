@@ -116,7 +116,8 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
 
 def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train Scale Pretext, as far as it is asked for."""
-    from wsiseg.evaluation.scale_pretext import ScalePretextConfig, attention_of, train_scale_pretext
+    from wsiseg.evaluation.scale_pretext import ScalePretextConfig
+    from wsiseg.evaluation.scale_pretext_training import attention_of, train_scale_pretext
     from wsiseg.training.device import reproducible
 
     config = ScalePretextConfig(steps=bench.pretext_steps, patch_px=bench.pretext_patch_px, seed=bench.seed)

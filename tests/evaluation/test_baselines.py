@@ -15,13 +15,11 @@ from wsiseg.evaluation.labels import read_labels
 from wsiseg.evaluation.scale_pretext import (
     ScalePretext,
     ScalePretextConfig,
-    attention_of,
-    draw_patches,
     resnet34,
     smoothness,
-    train_scale_pretext,
     turned,
 )
+from wsiseg.evaluation.scale_pretext_training import attention_of, draw_patches, train_scale_pretext
 from wsiseg.evaluation.supervised import SupervisedConfig, mask_loss, train_supervised
 
 PINK, VIOLET = (225, 170, 200), (90, 50, 130)

@@ -12,7 +12,8 @@ import shapely
 from PIL import Image
 
 from wsiseg.errors import StoreError
-from wsiseg.report.preview import NUCLEI_COLOUR, scale_bar, write_preview
+from wsiseg.report.legend import scale_bar
+from wsiseg.report.preview import NUCLEI_COLOUR, write_preview
 
 PINK = (230, 180, 210)
 
