@@ -9,7 +9,7 @@ import pytest
 from painted import draw_image
 from PIL import Image
 
-from wsiseg.training.config import TrainingConfig
+from wsiseg.training.config import StainTarget, TrainingConfig
 
 
 @pytest.fixture
@@ -43,3 +43,9 @@ def config() -> TrainingConfig:
         repeats=2,
         learning_rate=1e-2,
     )
+
+
+@pytest.fixture
+def default_target() -> StainTarget:
+    """The weak target of the default preset."""
+    return StainTarget(weight=1.0)

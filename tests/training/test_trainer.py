@@ -131,7 +131,7 @@ def test_feature_network_is_trained_along(images, config, tmp_path):
 
 
 def test_the_stain_s_target_teaches_nuclei(images, config, tmp_path):
-    target = replace(config.target, weight=1.0)
+    target = replace(config.target, weight=1.0, channels=(1.0, 0.5))
     config = replace(config, target=target, contrastive_weight=0.02, epochs=12, flips=True)
     state = train_repeat(make_repeat(images, config, tmp_path / "led"), Observer())
     assert state.history[-1].scores[0] > 0.8

@@ -33,16 +33,20 @@ class StainTarget:
     spread : float
         Local threshold = mean + spread x standard deviation of the neighbourhood.
     floor : float
-        Share of the way from the crop's mean to Otsu's threshold that a nucleus must reach.
+        Share of the way from the window's mean to Otsu's threshold that a nucleus must reach.
+    scales_um, holes_um2 : tuple of float
+        Smoothings and filled areas of the component trees in which single nuclei are looked for.
     """
 
     weight: float = 0.0
-    channels: tuple[float, ...] = (1.0,)
+    channels: tuple[float, ...] = (1.0, 0.5, 0.1, 0.1)
     fade_epochs: int = 0
     sigma_um: float = 0.5
     window_um: float = 15.0
     spread: float = 0.5
     floor: float = 0.8
+    scales_um: tuple[float, ...] = (0.25, 0.5, 1.0)
+    holes_um2: tuple[float, ...] = (9.4, 40.0)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,8 @@ class TrainingConfig:
             "max_white": 0 <= self.max_white <= 1,
             "learning_rate": 0 < self.learning_rate < 1,
             "weight_decay": 0 <= self.weight_decay < 1,
-            "target.channels": len(self.target.channels) <= self.classes,
+            "target.channels": self.target.weight == 0
+            or 1 <= len(self.target.channels) <= min(4, self.classes),
             "contrastive_weight": self.contrastive_weight >= 0,
             "jitter": 0 <= self.jitter < 1,
             "average": 0 <= self.average < 1,
@@ -233,5 +238,5 @@ def preset(name: str, **changes: Any) -> TrainingConfig:
 
 def from_json(values: dict[str, Any]) -> TrainingConfig:
     """Return the configuration that `to_json` described."""
-    target = {**values["target"], "channels": tuple(values["target"]["channels"])}
+    target: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["target"].items()}
     return TrainingConfig(**{**values, "target": StainTarget(**target)})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from wsiseg.training.component_tree import NucleusShape, find_nodes, merge_nodes
 from wsiseg.training.config import StainTarget, TrainingConfig
 
 Pixels = npt.NDArray[np.uint8]
@@ -14,6 +15,8 @@ Mask = npt.NDArray[np.bool_]
 # rgb_from_hed of Ruifrok & Johnston (2001), rows haematoxylin, eosin, DAB; densities in units of log(1e-6).
 RGB_FROM_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 DARKEST = 1e-6
+HOLE_UM2, SPECK_UM2 = 9.4, 3.75
+GLASS = 215
 
 
 def haematoxylin(rgb: Pixels) -> npt.NDArray[np.float32]:
@@ -37,7 +40,8 @@ def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
     """Return where haematoxylin stands out from its neighbourhood.
 
     A pixel is nucleus where the smoothed density is above mean + spread x standard deviation of the
-    neighbourhood and not much below Otsu's threshold of the whole crop.
+    neighbourhood and not much below Otsu's threshold of the whole window; small holes are filled and
+    specks dropped.
 
     Parameters
     ----------
@@ -56,8 +60,68 @@ def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
     square = _neighbourhood(density * density, target.window_um / mpp)
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
     least = density.mean() + target.floor * (_otsu(density) - density.mean())
-    mask: Mask = (density > mean + target.spread * spread) & (density > least)
-    return mask
+    mask = (density > mean + target.spread * spread) & (density > least)
+    return _without_specks(_without_holes(mask, mpp), SPECK_UM2 / mpp**2)
+
+
+def nucleus_nodes(rgb: Pixels, target: StainTarget, mpp: float) -> npt.NDArray[np.int32]:
+    """Return single nuclei, each at its own threshold, from trees at several scales: int32 (H, W)."""
+    density = haematoxylin(rgb)
+    shapes = [NucleusShape(hole_um2=hole) for hole in target.holes_um2]
+    scales = [_smoothed(density, sigma / mpp) for sigma in target.scales_um]
+    return merge_nodes([find_nodes(smooth, mpp, shape) for smooth in scales for shape in shapes])
+
+
+def pseudo_target(rgb: Pixels, target: StainTarget, mpp: float) -> Pixels:
+    """Return what the first four channels are led to, as far as the stain says.
+
+    Parameters
+    ----------
+    rgb : uint8 (H, W, 3)
+    target : StainTarget
+        Sizes and thresholds.
+    mpp : float
+        Micrometres per pixel.
+
+    Returns
+    -------
+    uint8 (H, W, 4), 255 for 1
+        Nucleus (half `local_mask`, half `nucleus_nodes`); inside of a nucleus, away from its border; other
+        tissue; glass.
+    """
+    local, nodes = local_mask(rgb, target, mpp), nucleus_nodes(rgb, target, mpp)
+    nucleus = 0.5 * local + 0.5 * _without_holes(nodes > 0, mpp)
+    glass = rgb.min(-1) > GLASS
+    planes = [nucleus, _inside(nodes), (1 - nucleus) * ~glass, glass.astype(np.float64)]
+    rounded: Pixels = np.rint(255 * np.stack(planes, axis=-1)).astype(np.uint8)
+    return rounded
+
+
+def _inside(nodes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """Return 1 in the middle of each node, falling to 0 towards its border and that to its neighbours."""
+    import cv2
+
+    border = np.zeros(nodes.shape, bool)
+    border[:, 1:] |= nodes[:, 1:] != nodes[:, :-1]
+    border[1:] |= nodes[1:] != nodes[:-1]
+    depth = cv2.distanceTransform(((nodes > 0) & ~border).astype(np.uint8), cv2.DIST_L2, 3)
+    deepest = np.zeros(int(nodes.max()) + 1, np.float64)
+    np.maximum.at(deepest, nodes.ravel(), depth.ravel())
+    share = depth / np.maximum(deepest[nodes], 1)
+    return np.where(nodes > 0, np.clip(1.6 * share - 0.2, 0, 1), 0.0)
+
+
+def _without_specks(mask: Mask, area_px: float) -> Mask:
+    """Drop components (4 neighbours) smaller than `area_px`."""
+    import cv2
+
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    kept: Mask = (stats[:, cv2.CC_STAT_AREA] >= area_px)[labels] & mask
+    return kept
+
+
+def _without_holes(mask: Mask, mpp: float) -> Mask:
+    return ~_without_specks(~mask, HOLE_UM2 / mpp**2)
 
 
 def _smoothed(density: npt.NDArray[np.float32], sigma_px: float) -> npt.NDArray[np.float32]:
@@ -99,6 +163,6 @@ def target_maker(config: TrainingConfig) -> Callable[[Pixels], Pixels] | None:
         return None
 
     def make(rgb: Pixels) -> Pixels:
-        return local_mask(rgb, config.target, config.mpp)[..., None] * np.uint8(255)
+        return pseudo_target(rgb, config.target, config.mpp)[..., : len(config.target.channels)]
 
     return make
