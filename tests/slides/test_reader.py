@@ -16,7 +16,8 @@ from small_slides import halved, picture, write_svs, write_tiff
 
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.slides import open_slide
-from wsiseg.slides.reader import Slide, credible_mpp, snapped_downsamples
+from wsiseg.slides.facts import credible_mpp, snapped_downsamples
+from wsiseg.slides.reader import Slide
 
 BOTH = pytest.mark.parametrize("reader", ["openslide", "tiffslide"])
 Lossless = tuple[Path, list[NDArray[np.uint8]]]
@@ -241,6 +242,11 @@ def test_planar_rgb(tmp_path: Path) -> None:
     np.testing.assert_array_equal(slide.read_region(0, 0, 0, 170, 150), pixels)
 
 
+def test_a_url_of_an_unknown_kind() -> None:
+    with pytest.raises(SlideError, match="cannot be reached"):
+        open_slide("gopher2://host/slide.svs")
+
+
 def test_over_a_url(svs: Path) -> None:
     import fsspec
 
@@ -251,7 +257,7 @@ def test_over_a_url(svs: Path) -> None:
     assert slide.reader == "tiffslide"
     assert slide.fingerprint == local.fingerprint
     np.testing.assert_array_equal(slide.read_region(90, 80, 1, 50, 60), local.read_region(90, 80, 1, 50, 60))
-    with pytest.raises(SlideError, match=r"memory://bucket/none\.svs"):
+    with pytest.raises(SlideError, match=r"memory://bucket/none\.svs: there is nothing"):
         open_slide("memory://bucket/none.svs")
 
 

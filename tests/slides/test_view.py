@@ -14,7 +14,8 @@ from small_slides import halved, picture
 
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
-from wsiseg.slides.reader import Facts, Slide
+from wsiseg.slides.facts import Facts
+from wsiseg.slides.reader import Slide
 from wsiseg.slides.resample import keys_cubic, taps
 from wsiseg.slides.tiles import Box
 from wsiseg.slides.view import SlideView

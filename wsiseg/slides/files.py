@@ -46,9 +46,10 @@ def check_readable(path: str) -> None:
     Raises
     ------
     SlideError
-        For local paths that are missing, empty, special files, or not permitted.
+        For what is missing, empty, a special file, not permitted, or not to be reached.
     """
     if is_url(path):
+        _check_reachable(path)
         return
     if "\0" in path:
         raise SlideError(path.replace("\0", "\\0"), "no file can have this name")
@@ -71,6 +72,20 @@ def check_readable(path: str) -> None:
             pass
     except OSError as error:
         raise SlideError(path, f"cannot be read: {error.strerror or error}") from None
+
+
+def _check_reachable(url: str) -> None:
+    import fsspec
+
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        length = fs.info(path).get("size")
+    except FileNotFoundError:
+        raise SlideError(url, "there is nothing at this address") from None
+    except Exception as error:
+        raise SlideError(url, f"cannot be reached: {' '.join(str(error).split())[:200]}") from None
+    if length == 0:
+        raise SlideError(url, "the file is empty")
 
 
 def looks_like(path: str) -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from wsiseg.errors import SlideError
 from wsiseg.slides import files
 from wsiseg.slides.compose import over_white
-from wsiseg.slides.reader import Facts, Slide
+from wsiseg.slides.facts import Facts
+from wsiseg.slides.reader import Slide
 from wsiseg.slides.streams import is_cut_off
 from wsiseg.slides.tiles import Box
 

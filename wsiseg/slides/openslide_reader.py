@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from wsiseg.errors import SlideError
 from wsiseg.slides import files
 from wsiseg.slides.compose import over_white
-from wsiseg.slides.reader import MAX_SEGMENT_PX, Facts, Slide, credible_mpp, snapped_downsamples
+from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
+from wsiseg.slides.reader import Slide
 from wsiseg.slides.tiles import Box, Grid
 
 CELL_PX = 1024
+MAX_TILE_PX = 2**26
 TIFF_VENDORS = ("aperio", "generic-tiff", "trestle")
 
 
@@ -50,7 +52,7 @@ class OpenSlideSlide(Slide):
                 properties.get(f"openslide.level[{level}].tile-{side}", "0") for side in ("width", "height")
             )
             tile_w, tile_h = (int(v) for v in tile)
-            if tile_w * tile_h > MAX_SEGMENT_PX:
+            if tile_w * tile_h > MAX_TILE_PX:
                 raise SlideError(self.path, f"its tiles are {tile_w} x {tile_h} pixels, too large to decode")
         # OpenSlide passes over what is no number; the header's own words tell why there is none
         said = properties.get("aperio.MPP")

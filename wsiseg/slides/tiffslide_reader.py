@@ -15,7 +15,8 @@ import numpy as np
 import tiffslide
 from numpy.typing import NDArray
 
-from wsiseg.slides.reader import Facts, Slide, credible_mpp, snapped_downsamples
+from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
+from wsiseg.slides.reader import Slide
 from wsiseg.slides.segments import SegmentedPage, UnsupportedPageError
 from wsiseg.slides.tiles import Box
 

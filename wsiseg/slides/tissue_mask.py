@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsiseg.errors import UsageError
-from wsiseg.slides.reader import one_line
+from wsiseg.slides.facts import one_line
 from wsiseg.slides.tissue import Tissue
 
 MAX_MASK_PX = 2**27
