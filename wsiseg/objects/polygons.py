@@ -1,17 +1,44 @@
-"""Rings to polygons in level-0 pixels: rounded first, then checked."""
+"""Rings to valid polygons in level-0 pixels: rounded first, then checked."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import pyarrow as pa
 import shapely
+from numba import njit
 from numpy.typing import NDArray
 
 from wsiseg.objects.outlines import Rings
 from wsiseg.slides.tiles import Box
 
+GRID = 100
+"""Steps in a level-0 pixel: coordinates have two decimals."""
 
-def to_l0(rings: Rings, origin: tuple[int, int], frame: Box, scale_l0: float) -> Rings:
-    """Return rings of a window as level-0 coordinates with two decimals, none outside of the frame.
+QUICK_POINTS = 200
+"""Rings up to this length are checked pair by pair."""
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """The polygons of some objects.
+
+    Parameters
+    ----------
+    wkb : pyarrow.BinaryArray, length n
+        Well-known binary; null where nothing with an area is left after rounding.
+    area_l0, hull_area_l0 : ndarray of float64, shape (n,)
+        Area of each polygon and of its convex hull, in square level-0 pixels.
+    """
+
+    wkb: pa.BinaryArray
+    area_l0: NDArray[np.float64]
+    hull_area_l0: NDArray[np.float64]
+
+
+def on_grid(rings: Rings, origin: tuple[int, int], frame: Box, scale_l0: float) -> Rings:
+    """Return rings of a window as whole hundredths of level-0 pixels (int64), none outside of the frame.
 
     Parameters
     ----------
@@ -26,54 +53,170 @@ def to_l0(rings: Rings, origin: tuple[int, int], frame: Box, scale_l0: float) ->
     """
     points = rings.points + np.array(origin, np.float64)
     np.clip(points, frame[:2], frame[2:], out=points)
-    return rings._replace(points=np.round(points * scale_l0, 2))
+    return rings._replace(points=np.rint(points * (scale_l0 * GRID)).astype(np.int64))
 
 
-def polygons(rings: Rings) -> NDArray[np.object_]:
-    """Return one polygon an object; the first ring is its shell, the others are holes."""
-    sizes = np.diff(rings.starts)
-    linear = shapely.linearrings(rings.points, indices=np.repeat(np.arange(len(sizes)), sizes))
-    return shapely.polygons(linear, indices=rings.owners)  # type: ignore[no-any-return]
-
-
-def valid_polygons(wanted: Rings, exact: Rings) -> NDArray[np.object_]:
-    """Return one valid polygon an object, or None where there is no area.
+def valid_polygons(wanted: Rings, exact: Rings) -> Polygons:
+    """Return one valid polygon an object: Polygon, or MultiPolygon where rounding parted the object.
 
     Parameters
     ----------
     wanted : Rings
-        Rounded outlines.
+        Outlines on the grid (see `on_grid`).
     exact : Rings
-        Rounded exact outlines of the same objects, taken where the wanted one is not valid.
-
-    Returns
-    -------
-    ndarray of object, shape (objects,)
-        Polygon (or MultiPolygon of two or more parts, where rounding parted an object), or None.
+        Exact outlines of the same objects on the grid, taken where the wanted one is not valid.
     """
-    if not len(wanted.owners):
-        return np.empty(0, object)
-    shapes = polygons(wanted)
-    bad = ~shapely.is_valid(shapes)
-    if bad.any():
-        shapes[bad] = polygons(exact)[bad]
-        for index in np.flatnonzero(bad):
-            shapes[index] = _repaired(shapes[index])
-    shapes[shapely.area(shapes) <= 0] = None
-    return shapes
+    wkb = _to_wkb(wanted)
+    area, hull, simple = _checked(wanted.points, wanted.starts, wanted.owners, len(wkb), QUICK_POINTS)
+    area, hull = area / (2 * GRID**2), hull / (2 * GRID**2)
+    rest = np.flatnonzero(~simple)  # what takes more than a glance, a few in a thousand
+    if len(rest):
+        shapes = shapely.from_wkb(wkb.take(pa.array(rest)).to_numpy(zero_copy_only=False))
+        bad = np.flatnonzero(~shapely.is_valid(shapes))
+        if len(bad):
+            others = _to_wkb(exact).take(pa.array(rest[bad])).to_numpy(zero_copy_only=False)
+            for index, other in zip(bad, shapely.from_wkb(others), strict=True):
+                shapes[index] = _repaired(other)
+        area[rest] = np.nan_to_num(shapely.area(shapes))
+        hull[rest] = np.nan_to_num(shapely.area(shapely.convex_hull(shapes)))
+        shapes[area[rest] <= 0] = None
+        cells = wkb.to_pylist()
+        for index, cell in zip(rest, shapely.to_wkb(shapes), strict=True):
+            cells[index] = cell
+        wkb = pa.array(cells, pa.binary())
+    return Polygons(wkb, area, hull)
 
 
 def _repaired(shape: shapely.Geometry) -> shapely.Geometry | None:
-    """Return the valid polygonal part of a shape on the grid of two decimals, if there is one."""
+    """Return the valid polygonal part of a shape on the grid, if there is one."""
     if shape.is_valid:
         return shape
-    parts = shapely.get_parts(shapely.make_valid(shape))
-    parts = shapely.set_precision(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON], 0.01)
+    polygon = shapely.GeometryType.POLYGON
+    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shape)))
+    parts = shapely.set_precision(parts[shapely.get_type_id(parts) == polygon], 1 / GRID)
     parts = shapely.get_parts(parts)
-    parts = parts[(shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)]
-    if not len(parts):
-        return None
-    if len(parts) == 1:
-        return parts[0]
+    parts = parts[(shapely.get_type_id(parts) == polygon) & (shapely.area(parts) > 0)]
+    if len(parts) < 2:
+        return parts[0] if len(parts) else None
     several = shapely.multipolygons(parts)
     return several if several.is_valid else parts[np.argmax(shapely.area(parts))]
+
+
+def _to_wkb(rings: Rings) -> pa.BinaryArray:
+    """Return each object's polygon as well-known binary; the first ring is its shell."""
+    count = int(rings.owners[-1]) + 1 if len(rings.owners) else 0
+    ring_bytes = 4 + 16 * np.diff(rings.starts)
+    sizes = 9 + np.bincount(rings.owners, ring_bytes, count).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    data = np.empty(offsets[-1], np.uint8)
+    rings_of = np.bincount(rings.owners, minlength=count)
+    coordinates = (rings.points / GRID).astype("<f8").reshape(-1).view(np.uint8)
+    _fill_wkb(coordinates, rings.starts, rings_of, data)
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), count, [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data)]
+    )
+
+
+@njit(cache=True, nogil=True)
+def _put_u32(data, at, value):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for k in range(4):
+        data[at + k] = (value >> (8 * k)) & 255
+    return at + 4
+
+
+@njit(cache=True, nogil=True)
+def _fill_wkb(coordinates, starts, rings_of, data):  # type: ignore[no-untyped-def]  # pragma: no cover
+    at, ring = 0, 0
+    for i in range(rings_of.size):
+        data[at] = 1  # little endian
+        at = _put_u32(data, at + 1, 3)  # polygon
+        at = _put_u32(data, at, rings_of[i])
+        for _ in range(rings_of[i]):
+            at = _put_u32(data, at, starts[ring + 1] - starts[ring])
+            size = 16 * (starts[ring + 1] - starts[ring])
+            data[at : at + size] = coordinates[16 * starts[ring] : 16 * starts[ring] + size]
+            at += size
+            ring += 1
+
+
+@njit(cache=True, nogil=True)
+def _turn(a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Twice the signed area of the triangle of three points."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+@njit(cache=True, nogil=True)
+def _apart(a, b, c, d):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether the segments a-b and c-d have no point in common (False also where it takes a second look)."""
+    for k in range(2):
+        if max(a[k], b[k]) < min(c[k], d[k]) or max(c[k], d[k]) < min(a[k], b[k]):
+            return True
+    one, other = _turn(a, b, c), _turn(a, b, d)
+    if (one > 0 and other > 0) or (one < 0 and other < 0):
+        return True
+    one, other = _turn(c, d, a), _turn(c, d, b)
+    return (one > 0 and other > 0) or (one < 0 and other < 0)
+
+
+@njit(cache=True, nogil=True)
+def _is_simple(ring):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether a closed ring surely meets itself nowhere."""
+    n = ring.shape[0] - 1
+    if n < 3:
+        return False
+    for i in range(n):
+        after = ring[i + 2] if i + 2 <= n else ring[1]
+        if _turn(ring[i], ring[i + 1], after) == 0:  # going on straight, back, or nowhere
+            ahead = (ring[i + 1] - ring[i]) * (after - ring[i + 1])
+            if ahead[0] + ahead[1] <= 0:
+                return False
+        for j in range(i + 2, n):
+            if (i > 0 or j < n - 1) and not _apart(ring[i], ring[i + 1], ring[j], ring[j + 1]):
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _hull2(ring):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Twice the area of the convex hull of a ring (Andrew's monotone chain)."""
+    n = ring.shape[0] - 1
+    keys = np.empty(n, np.int64)
+    for i in range(n):
+        keys[i] = (ring[i, 0] << 31) + ring[i, 1]
+    keys.sort()
+    hull = np.empty((2 * n + 2, 2), np.int64)
+    size = 0
+    for way in range(2):
+        floor = size + 1
+        for i in range(n):
+            key = keys[i] if way == 0 else keys[n - 1 - i]
+            point = (key >> 31, key & 0x7FFFFFFF)
+            while size > floor and _turn(hull[size - 2], hull[size - 1], point) <= 0:
+                size -= 1
+            hull[size] = point
+            size += 1
+    area2 = 0
+    for i in range(1, size - 1):
+        area2 += _turn(hull[0], hull[i], hull[i + 1])
+    return abs(area2)
+
+
+@njit(cache=True, nogil=True)
+def _checked(points, starts, owners, count, most_points):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Twice the area of each object and of its hull, and whether it is surely valid."""
+    area2 = np.zeros(count, np.int64)
+    hull2 = np.zeros(count, np.int64)
+    simple = np.ones(count, np.bool_)
+    before = -1
+    for i in range(owners.size):
+        ring = points[starts[i] : starts[i + 1]]
+        k = owners[i]
+        for j in range(1, ring.shape[0] - 2):
+            area2[k] += _turn(ring[0], ring[j], ring[j + 1])
+        if k == before:
+            simple[k] = False  # holes
+        else:
+            hull2[k] = _hull2(ring)
+            simple[k] = ring.shape[0] <= most_points and area2[k] != 0 and _is_simple(ring)
+        before = k
+    return np.abs(area2), hull2, simple

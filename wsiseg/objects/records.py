@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.measures import axes_px, lengths_px, pixel_sums
 from wsiseg.objects.outlines import trace
-from wsiseg.objects.polygons import to_l0, valid_polygons
+from wsiseg.objects.polygons import on_grid, valid_polygons
 from wsiseg.objects.segment import Read, Segmented
 from wsiseg.objects.simplify import simplified
 from wsiseg.slides.tiles import Box
+
+TINY = np.finfo(np.float64).tiny
 
 UNITS = {
     "marker_row": "px of the frame",
@@ -101,9 +102,10 @@ def describe(
     exact = trace(segmented.window_labels, owned)
     smooth = simplified(exact, area_px, max(config.simplify_um, 0.125) / mpp)
     perimeter_um = lengths_px(smooth, len(area_px)) * mpp
-    exact_l0 = to_l0(exact, (window.x0, window.y0), segmented.frame, scale_l0)
-    smooth_l0 = to_l0(smooth, (window.x0, window.y0), segmented.frame, scale_l0)
-    shapes = valid_polygons(smooth_l0 if config.simplify_um > 0 else exact_l0, exact_l0)
+    origin = (window.x0, window.y0)
+    exact_l0 = on_grid(exact, origin, segmented.frame, scale_l0)
+    smooth_l0 = on_grid(smooth, origin, segmented.frame, scale_l0)
+    outlines = valid_polygons(smooth_l0 if config.simplify_um > 0 else exact_l0, exact_l0)
 
     markers = segmented.markers[owned]
     centroid_y = markers[:, 0] + sums[:, 1] / area_px + 0.5
@@ -123,17 +125,11 @@ def describe(
         "major_axis_um": major * mpp,
         "minor_axis_um": minor * mpp,
         "eccentricity": np.sqrt(1 - (minor / major) ** 2),
-        "solidity": _solidity(shapes),
+        "solidity": outlines.area_l0 / np.maximum(outlines.hull_area_l0, TINY),
         "mean_confidence": sums[:, 6] / (255 * area_px),
         "haematoxylin_mean": pa.nulls(len(area_px)) if haematoxylin is None else sums[:, 7] / (255 * area_px),
         "exact_area_px": area_px,
-        "geometry": pa.array(shapely.to_wkb(shapes), pa.binary()),
+        "geometry": outlines.wkb,
     }
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in RECORDS]
     return pa.Table.from_arrays(arrays, schema=RECORDS)
-
-
-def _solidity(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Return the share of its convex hull that each shape fills."""
-    hull = shapely.area(shapely.convex_hull(shapes))
-    return np.divide(shapely.area(shapes), hull, out=np.ones_like(hull), where=hull > 0)
