@@ -88,7 +88,7 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train the same network with the labels."""
     from wsiseg.evaluation.supervised import SupervisedConfig, train_supervised
     from wsiseg.network.model import Model, ModelInfo
-    from wsiseg.training.augment import jitter_stain
+    from wsiseg.training.augment import jitter_rgb
     from wsiseg.training.device import reproducible
 
     config = SupervisedConfig(epochs=bench.supervised_epochs, seed=bench.seed)
@@ -100,7 +100,7 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
                 [field.rgb for field in split.train],
                 [field.truth for field in split.train],
                 config,
-                augment=lambda pixels, generator: jitter_stain(pixels, 0.2, generator),
+                augment=lambda pixels, generator: jitter_rgb(pixels, 0.2, 0.05, generator),
                 device=_device(bench),
                 after_epoch=lambda epoch, loss: bench.say(
                     f"  epoch {epoch}/{config.epochs}: loss {loss:.3f}"
@@ -170,16 +170,10 @@ def fitted_cells(
     import wsiseg
     from wsiseg.training.config import preset
 
-    changes = dict(changes)
-    epochs = bench.epochs if by_labels else None
-    config = preset(
-        changes.pop("preset"),
-        **changes,
-        mpp=MPP if by_labels else None,
-        seed=bench.seed,
-        epochs=epochs,
-        repeats=(repeats or bench.repeats) if by_labels else None,
-    )
+    asked: dict[str, Any] = {"seed": bench.seed, **changes}
+    if by_labels:
+        asked = {"mpp": MPP, "epochs": bench.epochs, "repeats": repeats or bench.repeats, **asked}
+    config = preset(asked.pop("preset"), **asked)
     settings = _sets(split) | {"config": config.to_json(), "by_labels": by_labels}
     # The number of repeats changes no repeat: a run is gone on with when more are asked for.
     same = {**settings, "config": {k: v for k, v in config.to_json().items() if k != "repeats"}}

@@ -157,10 +157,12 @@ def test_names_of_the_labels_do_not_matter(pair: tuple[Labels, Labels]) -> None:
     assert metrics.score(truth, renamed).pq == pytest.approx(metrics.score(truth, predicted).pq)
 
 
-def test_the_dense_and_the_sorted_table_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dense_and_sorted_tables_of_any_chunks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     truth, predicted = rng.integers(0, 9, (2, 30, 30))
     dense = metrics.score(truth, predicted)
+    monkeypatch.setattr(metrics, "_CHUNK_PX", 101)
+    assert metrics.score(truth, predicted) == dense
     monkeypatch.setattr(metrics, "_DENSE_CELLS", 0)
     assert metrics.score(truth, predicted) == dense
 

@@ -82,6 +82,20 @@ def test_train_and_test_in_consep_layout(paper: ModuleType, tmp_path: Path) -> N
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 
+def test_ablations_are_medians_of_three_runs(
+    paper: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paper, "ABLATIONS", {"patch side": ("patch_px", (120,), (0.6871,))})
+    data = write_consep(tmp_path / "Train", 2, 0)
+    command = [str(data), "-o", str(tmp_path / "out"), "--folds", "2", "--rows", "threshold", *FAST]
+    command += ["--ablations", "--ablation-epochs", "1"]
+    assert CliRunner().invoke(paper.main, command, catch_exceptions=False).exit_code == 0
+    line = (tmp_path / "out" / "tables.md").read_text().splitlines()[-1]
+    setting, median, runs, theirs = (part.strip() for part in line.strip("| ").split(" | "))
+    assert (setting, theirs) == ("120", "0.6871")
+    assert median == sorted(runs.split(", "))[1]
+
+
 def test_cross_validation_scores_every_image_once(paper: ModuleType, tmp_path: Path) -> None:
     data = write_consep(tmp_path / "Train", 4, 0, side=120)
     command = [str(data), "-o", str(tmp_path / "out"), "--folds", "2", "--rows", "threshold"]

@@ -8,6 +8,7 @@ one (`overlaps`). Conventions where something is empty: no nucleus on either sid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ IntArray = npt.NDArray[np.int64]
 LabelImage = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 # Up to so many cells the table is counted densely, which is one pass; beyond, by sorting.
 _DENSE_CELLS = 1 << 23
+# Pixels counted at a time, so that memory does not grow with them.
+_CHUNK_PX = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -99,34 +102,53 @@ def overlaps(truth: LabelImage, predicted: LabelImage) -> Overlaps:
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"label images of different shapes: {truth.shape} and {predicted.shape}")
-    rows, truth_px = _compact(truth)
-    cols, predicted_px = _compact(predicted)
-    width = len(predicted_px) + 1
-    both = (rows > 0) & (cols > 0)
-    pairs = rows[both] * width + cols[both]
-    if (len(truth_px) + 1) * width <= _DENSE_CELLS:
-        table = np.bincount(pairs)
-        cells = np.flatnonzero(table)
-        shared = table[cells]
+    flat_truth, flat_predicted = _small_labels(truth), _small_labels(predicted)
+    truth_px = np.zeros(int(flat_truth.max(initial=0)) + 1, np.int64)
+    predicted_px = np.zeros(int(flat_predicted.max(initial=0)) + 1, np.int64)
+    width = len(predicted_px)
+    dense = len(truth_px) * width <= _DENSE_CELLS
+    table = np.zeros(len(truth_px) * width if dense else 0, np.int64)
+    cells, shares = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start in range(0, flat_truth.size, _CHUNK_PX):
+        t, p = (flat[start : start + _CHUNK_PX] for flat in (flat_truth, flat_predicted))
+        truth_px += np.bincount(t, minlength=len(truth_px))
+        predicted_px += np.bincount(p, minlength=width)
+        both = (t > 0) & (p > 0)
+        pairs = t[both].astype(np.int64) * width + p[both]
+        if dense:
+            table += np.bincount(pairs, minlength=len(table))
+        else:
+            found, counts = np.unique(pairs, return_counts=True)
+            cells.append(found)
+            shares.append(counts)
+    if dense:
+        cell = np.flatnonzero(table)
+        shared = table[cell]
     else:
-        cells, shared = np.unique(pairs, return_counts=True)
-    return Overlaps(truth_px, predicted_px, cells // width - 1, cells % width - 1, shared.astype(np.int64))
+        cell, where = np.unique(np.concatenate(cells), return_inverse=True)
+        shared = np.bincount(where, np.concatenate(shares), minlength=len(cell)).astype(np.int64)
+    truth_px[0] = predicted_px[0] = 0
+    row, col = _numbers(truth_px)[cell // width], _numbers(predicted_px)[cell % width]
+    return Overlaps(truth_px[truth_px > 0], predicted_px[predicted_px > 0], row, col, shared)
 
 
-def _compact(labels: LabelImage) -> tuple[IntArray, IntArray]:
-    """Return the labels renumbered 1..n without gaps, flat int64, and the areas of the n nuclei."""
-    flat = labels.ravel().astype(np.int64)
-    if flat.size == 0:
-        return flat, np.zeros(0, np.int64)
-    if flat.min() < 0:
+def _small_labels(labels: LabelImage) -> npt.NDArray[np.integer]:
+    """Return the labels, flat; renumbered where they are far larger than the image."""
+    flat: npt.NDArray[Any] = labels.ravel()
+    if flat.dtype == np.bool_:
+        flat = flat.view(np.uint8)
+    if flat.size and flat.min() < 0:
         raise ValueError("a label image holds a negative label")
-    if flat.max() > 4 * flat.size:
+    if flat.size and int(flat.max()) > 4 * flat.size:
         values, inverse = np.unique(flat, return_inverse=True)
-        flat = (inverse + (values[0] != 0)).astype(np.int64)
-    areas: IntArray = np.bincount(flat)
-    areas[0] = 0
-    number: IntArray = np.where(areas > 0, np.cumsum(areas > 0), 0)
-    return number[flat], areas[areas > 0]
+        return inverse + int(values[0] != 0)
+    return flat
+
+
+def _numbers(areas_px: IntArray) -> IntArray:
+    """Return for each label its place among those that have an area."""
+    numbers: IntArray = np.cumsum(areas_px > 0) - 1
+    return numbers
 
 
 def dice(truth: LabelImage, predicted: LabelImage) -> float:
