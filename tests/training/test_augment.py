@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from wsiseg.training.augment import flip, jitter_stain
+from wsiseg.training.augment import flip, jitter_rgb, jitter_stains
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -20,20 +21,26 @@ def test_target_turns_with_its_image():
         assert torch.equal(a.flatten(1).sort().values, b.flatten(1).sort().values)
 
 
-def test_jitter_of_strength_zero_changes_nothing():
+BOTH = pytest.mark.parametrize("jitter", [jitter_rgb, jitter_stains])
+
+
+@BOTH
+def test_jitter_of_strength_zero_changes_nothing(jitter):
     images = torch.rand(2, 3, 5, 5, generator=generator()).clamp_min(0.01)
-    assert torch.allclose(jitter_stain(images, 0.0, generator()), images, atol=1e-5)
+    assert torch.allclose(jitter(images, 0.0, 0.0, generator()), images, atol=1e-5)
 
 
-def test_jitter_changes_each_image_differently_and_stays_a_colour():
+@BOTH
+def test_jitter_changes_each_image_differently_and_stays_in_range(jitter):
     images = torch.rand(1, 3, 16, 16, generator=generator()).repeat(3, 1, 1, 1)
-    changed = jitter_stain(images, 0.4, generator())
+    changed = jitter(images, 0.4, 0.3, generator())
     assert torch.isfinite(changed).all()
     assert changed.min() >= 0
     assert changed.max() <= 1
     assert not torch.allclose(changed[0], changed[1], atol=0.01)
 
 
-def test_black_and_white_survive():
+@BOTH
+def test_black_and_white_survive(jitter):
     images = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 3, 4, 4)
-    assert torch.isfinite(jitter_stain(images, 0.5, generator())).all()
+    assert torch.isfinite(jitter(images, 0.5, 0.5, generator())).all()

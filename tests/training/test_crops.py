@@ -10,6 +10,7 @@ from PIL import Image
 
 from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError
+from wsiseg.network.appearance import rgb_table
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.slides.tiles import Box
 from wsiseg.training.crops import CropStream, draw_crop, epoch_order, random_box, white_share
@@ -18,7 +19,9 @@ from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 
 
 def source(name: str = "s", *, is_image: bool = True, places=None, width: int = 200) -> TrainingSource:
-    return TrainingSource(name, name, "image", 0.25, width, 150, (width, 150), is_image, name, places, 16)
+    return TrainingSource(
+        name, name, "image", 0.25, width, 150, (width, 150), is_image, name, places, 16, rgb_table()
+    )
 
 
 @pytest.fixture
@@ -87,11 +90,11 @@ def test_workers_and_resuming_change_nothing(opened, config, workers):
     whole = list(CropStream(opened, config, OpenViews(0.25), 1).batches(1, 0))
     later = list(CropStream(opened, config, OpenViews(0.25), workers).batches(1, 1))
     assert [(b.epoch, b.step, b.steps) for b in whole] == [(e, s, 2) for e in range(3) for s in range(2)]
-    assert [len(b.pixels) for b in whole] == [2, 1] * 3
+    assert [len(b.images) for b in whole] == [2, 1] * 3
     for first, second in zip(whole[2:], later, strict=True):
         assert first[:3] == second[:3]
-        assert np.array_equal(first.pixels, second.pixels)
-    assert not np.array_equal(whole[0].pixels, whole[2].pixels)
+        assert np.array_equal(first.images, second.images)
+    assert not np.array_equal(whole[0].images, whole[2].images)
 
 
 def test_targets_go_with_their_crops(opened, config):
@@ -99,7 +102,8 @@ def test_targets_go_with_their_crops(opened, config):
         return rgb[..., :1]
 
     for batch in CropStream(opened, config, OpenViews(0.25), 2, red).batches(0, 2):
-        assert np.array_equal(batch.target[..., 0], batch.pixels[..., 0])
+        red_seen = np.rint((batch.images[:, 0] - 0.05) / 0.95 * 255)
+        assert np.array_equal(batch.target[..., 0], red_seen)
 
 
 def test_a_stream_that_is_left_early_stops_its_threads(opened, config):

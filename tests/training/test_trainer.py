@@ -41,7 +41,7 @@ def weights_of(state) -> torch.Tensor:
 
 
 def test_stopping_after_any_epoch_changes_nothing(images, config, tmp_path):
-    config = replace(config, average=0.9, schedule="onecycle", flips=True, jitter=0.2)
+    config = replace(config, average=0.9, schedule="onecycle", flips=True, jitter=0.2, input="stains")
     whole = train_repeat(make_repeat(images, config, tmp_path / "whole"), Observer())
     pieces = make_repeat(images, config, tmp_path / "pieces")
     for epochs in (1, 2, 3):

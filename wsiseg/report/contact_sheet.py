@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from wsiseg.report.training_figures import Pixels, confidence_maps
+from wsiseg.report.training_figures import Samples
 from wsiseg.training.selection import Choice, choice_of
 from wsiseg.training.state import RepeatState, with_weights
 
@@ -17,30 +17,30 @@ TILES = 3
 CHOSEN_COLOUR = "#d62728"
 
 
-def contact_sheet(states: Mapping[int, RepeatState], samples: Pixels, chosen: Choice) -> Figure:
+def contact_sheet(states: Mapping[int, RepeatState], samples: Samples, chosen: Choice) -> Figure:
     """Draw repeats x channels on the same samples, each channel at its own best epoch.
 
     Parameters
     ----------
     states : mapping
         Repeat number, from 1 -> its state.
-    samples : uint8 (n, S, S, 3)
-        Sample crops; the first three are shown.
+    samples : Samples
+        The first three are shown.
     chosen : Choice
         Is marked with a frame.
     """
-    tiles = samples[:TILES]
+    tiles = range(min(TILES, len(samples.pixels)))
     classes = next(iter(states.values())).network.classes
     shape = len(states) + 1, classes
     figure = Figure(figsize=(3.1 * classes + 0.5, 1.35 * shape[0] + 0.6), layout="constrained")
     axes = figure.subplots(*shape, squeeze=False)
     for channel in range(classes):
-        _show(axes[0][channel], _strip(tiles), f"samples (channel {channel} below)")
+        _show(axes[0][channel], _strip(samples.pixels[:TILES]), f"samples (channel {channel} below)")
     for row, (number, state) in enumerate(sorted(states.items()), start=1):
         for channel in range(classes):
             choice = choice_of(number, state, channel)
             network = with_weights(state.kept(channel))
-            maps = np.stack([confidence_maps(network, tile)[channel] for tile in tiles])
+            maps = np.stack([samples.maps(network, tile)[channel] for tile in tiles])
             shown = 1 - maps if choice.inverted else maps
             _show(axes[row][channel], _strip(shown), _caption(choice))
             axes[row][channel].images[0].set(cmap="gray", clim=(0, 1))

@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.torch
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsiseg.network.fcnn import FCNN, to_input
+from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, torch_generator
 from wsiseg.training.sampler import draw_patches, patch_corners
 from wsiseg.training.state import RepeatState, with_weights, write_whole
 from wsiseg.training.trainer import snapshot_epochs
 
-Pixels = npt.NDArray[np.uint8]
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The same few crops on every figure of a run.
+
+    Parameters
+    ----------
+    pixels : uint8 (n, S, S, 3)
+    images : float32 (n, 3, S, S)
+        What the network sees of them.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.float32]
+
+    @classmethod
+    def read(cls, path: Path) -> Samples:
+        """Read the file that `fit` left."""
+        tensors = safetensors.torch.load(path.read_bytes())
+        return cls(tensors["pixels"].numpy(), tensors["images"].numpy())
+
+    def maps(self, network: FCNN, sample: int) -> npt.NDArray[np.float32]:
+        """Return the K confidence maps of a sample, float32 (K, S, S)."""
+        with torch.no_grad():
+            found: npt.NDArray[np.float32] = network(torch.from_numpy(self.images[sample])[None])[0].numpy()
+        return found
 
 
-def confidence_maps(network: FCNN, rgb: Pixels) -> npt.NDArray[np.float32]:
-    """Return the K confidence maps of one image: uint8 (H, W, 3) -> float32 (K, H, W)."""
-    with torch.no_grad():
-        maps: npt.NDArray[np.float32] = network(to_input(rgb))[0].numpy()
-    return maps
-
-
-def figure1(state: RepeatState, config: TrainingConfig, rgb: Pixels, number: int) -> Figure:
+def figure1(state: RepeatState, config: TrainingConfig, samples: Samples, number: int) -> Figure:
     """Draw the best channel's confidence map of one image at five epochs, with sampled patches.
 
     Positive patches are white, negative ones red, as in the paper's figure 1.
@@ -37,9 +57,9 @@ def figure1(state: RepeatState, config: TrainingConfig, rgb: Pixels, number: int
     epochs = [epoch for epoch in snapshot_epochs(config.epochs) if epoch in state.weights]
     figure = Figure(figsize=(2.6 * (len(epochs) + 1), 3.0), layout="constrained")
     axes = figure.subplots(1, len(epochs) + 1, squeeze=False)[0]
-    _show(axes[0], rgb, "image")
+    _show(axes[0], samples.pixels[0], "image")
     for axis, epoch in zip(axes[1:], epochs, strict=True):
-        maps = confidence_maps(with_weights(state.weights[epoch]), rgb)
+        maps = samples.maps(with_weights(state.weights[epoch]), 0)
         _show(axis, maps[channel], f"epoch {epoch}")
         axis.images[0].set(cmap="viridis", clim=(0, 1))
         _outline_patches(axis, maps, channel, config, epoch)
@@ -78,9 +98,11 @@ def figure4(state: RepeatState, number: int) -> Figure:
     return figure
 
 
-def draw_repeat(folder: Path, state: RepeatState, config: TrainingConfig, rgb: Pixels, number: int) -> None:
+def draw_repeat(
+    folder: Path, state: RepeatState, config: TrainingConfig, samples: Samples, number: int
+) -> None:
     """Write figure1.png and figure4.png into the folder of a repeat."""
-    save_figure(figure1(state, config, rgb, number), folder / "figure1.png")
+    save_figure(figure1(state, config, samples, number), folder / "figure1.png")
     save_figure(figure4(state, number), folder / "figure4.png")
 
 

@@ -31,8 +31,8 @@ def write_report(folder: RunFolder, rows: list[dict[str, Any]]) -> None:
     described = folder.read() or {}
     chosen = described.get("chosen", {})
     summary = (
-        f"{len(described.get('slides', []))} slides or images, preset {described['config']['preset']}, state: "
-        f"{described['state']}. Model: repeat {chosen.get('repeat')}, channel {chosen.get('channel')}, epoch "
+        f"{len(described.get('slides', []))} slides or images, preset {described['config']['preset']}, "
+        f"state: {described['state']}. Model: repeat {chosen.get('repeat')}, channel {chosen.get('channel')}, epoch "
         f"{chosen.get('epoch')}, chosen by {chosen.get('by')}. Use it:"
     )
     parts = [

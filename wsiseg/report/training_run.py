@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-
-from wsiseg.report.training_figures import Pixels, draw_repeat, save_figure
+from wsiseg.report.training_figures import Samples, draw_repeat, save_figure
 from wsiseg.training import run
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.observer import Observer
@@ -30,8 +28,8 @@ def fit(
 ) -> FitResult:
     """Train networks on slides or images without labels, choose one, and draw what came of it.
 
-    Figures of each repeat, a contact sheet and a report go beside what `wsiseg.training.run.fit` leaves in the
-    run folder.
+    Figures of each repeat, a contact sheet and a report go beside what `wsiseg.training.run.fit` leaves in
+    the run folder.
 
     Parameters
     ----------
@@ -71,11 +69,11 @@ def draw_run(folder: RunFolder, choice: Choice) -> None:
 
     config = folder.config()
     states = read_states(folder, config)
-    samples: Pixels = safetensors.torch.load(folder.samples.read_bytes())["pixels"].numpy()
+    samples = Samples.read(folder.samples)
     for number, state in states.items():
         path = folder.repeat(number)
         if not _is_newer(path / "figure4.png", path / FILE_NAME):
-            draw_repeat(path, state, config, samples[0], number)
+            draw_repeat(path, state, config, samples, number)
     save_figure(contact_sheet(states, samples, choice), folder.path / "contact-sheet.png")
     rows = []
     for number, state in states.items():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from wsiseg.network.appearance import CENTRE, SPREAD
 from wsiseg.training.stain_target import RGB_FROM_HED
 
 DARKEST = 1 / 255
@@ -29,25 +28,43 @@ def _turned(image: Tensor, rows: int, cols: int, swapped: int) -> Tensor:
     return image.transpose(-1, -2) if swapped else image
 
 
-def jitter_stain(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Scale and shift the densities of the three stains of each crop at random.
+def jitter_rgb(images: Tensor, strength: float, shift: float, generator: torch.Generator) -> Tensor:
+    """Scale, mix and shift the stains' densities of each image at random.
 
     Parameters
     ----------
     images : Tensor
         Colours in [0, 1], float (N, 3, H, W).
     strength : float
-        Each density is multiplied with 1 +- strength and shifted by +- strength / 10, evenly distributed.
+        Each stain's density is multiplied with exp(+- strength), and a tenth of that of each colour is mixed
+        into the others.
+    shift : float
+        The density of each colour is shifted by +- shift.
     generator : torch.Generator
         Source of randomness, on the CPU.
     """
-    drawn = 2 * torch.rand((len(images), 2, 3), generator=generator, dtype=torch.float64) - 1
     to_rgb = torch.from_numpy(RGB_FROM_HED)
     from_rgb = torch.from_numpy(np.linalg.inv(RGB_FROM_HED))
-    scale, shift = 1 + strength * drawn[:, 0], strength / 10 * drawn[:, 1]
-    mixed = (from_rgb * scale[:, None, :]) @ to_rgb
-    moved = shift @ to_rgb * -math.log(DARKEST)
+    scale = torch.exp(strength * _drawn((len(images), 1, 3), generator))
+    mixed = (from_rgb * scale) @ to_rgb + 0.1 * strength * _drawn((len(images), 3, 3), generator)
+    moved = shift * _drawn((len(images), 3, 1, 1), generator)
     density = -torch.log(images.clamp_min(DARKEST))
-    mixed, moved = mixed.to(images), moved.to(images)
-    changed = torch.einsum("nchw,ncd->ndhw", density, mixed) + moved[:, :, None, None]
-    return torch.exp(-changed).clamp(0, 1)
+    changed = torch.einsum("nchw,ncd->ndhw", density, mixed.to(images)) + moved.to(images)
+    return torch.exp(-changed.clamp_min(0))
+
+
+def jitter_stains(images: Tensor, strength: float, shift: float, generator: torch.Generator) -> Tensor:
+    """Scale, mix and shift standardised stains (`wsiseg.network.appearance`) of each image at random.
+
+    As `jitter_rgb`, in the stains' own standard deviations; (N, 3, H, W) in [0, 1].
+    """
+    scale = torch.exp(strength * _drawn((len(images), 3), generator))
+    mixed = torch.diag_embed(scale) + 0.1 * strength * _drawn((len(images), 3, 3), generator)
+    moved = SPREAD * shift * _drawn((len(images), 3, 1, 1), generator)
+    changed = torch.einsum("nchw,ncd->ndhw", images - CENTRE, mixed.to(images)) + CENTRE + moved.to(images)
+    return changed.clamp(0, 1)
+
+
+def _drawn(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return even draws from (-1, 1), float64."""
+    return 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1

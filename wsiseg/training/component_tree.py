@@ -1,8 +1,8 @@
 """Nuclei as nodes of the component tree of a stain map: each at a threshold of its own.
 
-A node is a connected component of the pixels at or above some level (four neighbours). The tree of all of them
-is built once; each node of a nucleus's size and shape is worth the contrast along its border, and the best set
-of nodes that do not overlap is found from the leaves up.
+A node is a connected component of the pixels at or above some level (four neighbours). The tree of all of
+them is built once; each node of a nucleus's size and shape is worth the contrast along its border, and the
+best set of nodes that do not overlap is found from the leaves up.
 """
 
 from __future__ import annotations

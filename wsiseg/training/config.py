@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wsiseg.errors import UsageError
 
@@ -59,6 +59,8 @@ class TrainingConfig:
         Name of the preset it came from.
     mpp : float
         Micrometres per pixel at which the network is trained.
+    input : {"rgb", "stains"}
+        What the network sees, see `wsiseg.network.appearance`.
     classes : int
         K, the number of confidence maps.
     sampler : str
@@ -89,8 +91,10 @@ class TrainingConfig:
     target : StainTarget
         Weak target of channel 0.
     jitter : float
-        Stain augmentation: the haematoxylin, eosin and residual densities of a crop are each multiplied
-        with 1 +- jitter and shifted by +- jitter / 10; 0 does without.
+        Stain augmentation: how much the densities of the stains are scaled and mixed at random, see
+        `wsiseg.training.augment`; 0 does without.
+    shift : float
+        How much they are shifted.
     flips : bool
         Whether crops are flipped and turned at random.
     average : float
@@ -101,11 +105,12 @@ class TrainingConfig:
     repeats : int
         Networks trained from different initialisations, of which one is chosen.
     seed : int
-        Seed of the run; repeat r draws from (seed, r).
+        Seed of the run: repeat r, counted from 0, is what seed + r alone would give.
     """
 
     preset: str = "default"
     mpp: float = 0.25
+    input: Literal["rgb", "stains"] = "rgb"
     classes: int = 4
     sampler: str = "entropy"
     similarity: str = "mse"
@@ -126,6 +131,7 @@ class TrainingConfig:
     contrastive_weight: float = 1.0
     target: StainTarget = StainTarget()
     jitter: float = 0.0
+    shift: float = 0.0
     flips: bool = False
     average: float = 0.0
     validation_crops: int = 30
@@ -137,6 +143,7 @@ class TrainingConfig:
         checks = {
             "mpp": 0.01 <= self.mpp <= 20,
             "classes": 1 <= self.classes <= 64,
+            "input": self.input in ("rgb", "stains"),
             "sampler": self.sampler in SAMPLERS,
             "similarity": self.similarity in SIMILARITIES,
             "inter": self.inter in INTER,
@@ -156,6 +163,7 @@ class TrainingConfig:
             or 1 <= len(self.target.channels) <= min(4, self.classes),
             "contrastive_weight": self.contrastive_weight >= 0,
             "jitter": 0 <= self.jitter < 1,
+            "shift": 0 <= self.shift < 1,
             "average": 0 <= self.average < 1,
             "validation_crops": self.validation_crops >= 1,
             "validation_px": 32 <= self.validation_px <= 4096,

@@ -1,6 +1,6 @@
 """Crops for training, streamed from slides and images: which ones, from where, and read ahead by threads.
 
-The order and content of crops follow from (seed, repeat, epoch, index) alone.
+The order and content of crops follow from the repeat's seed, the epoch and the index alone.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import SlideError
+from wsiseg.network.appearance import network_input
 from wsiseg.slides.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
 Pixels = npt.NDArray[np.uint8]
+_Cropped = tuple[npt.NDArray[np.float32], Pixels | None]
 # Authors' code: a pixel is white when all three channels are above 0.7.
 WHITE = 0.7 * 255
 TRIES = 30
@@ -33,14 +35,14 @@ CONTEXT_PX = 128
 class Batch(NamedTuple):
     """Crops of one step.
 
-    `pixels` is uint8 (B, crop, crop, 3); `target` is uint8 (B, crop, crop, T), 255 for 1, or None; `step`
-    counts to `steps` in the epoch.
+    `images` is what the network sees, float32 (B, 3, crop, crop); `target` is uint8 (B, crop, crop, T), 255
+    for 1, or None; `step` counts to `steps` in the epoch.
     """
 
     epoch: int
     step: int
     steps: int
-    pixels: Pixels
+    images: npt.NDArray[np.float32]
     target: Pixels | None
 
 
@@ -53,7 +55,7 @@ def epoch_order(
     """
     once = config.images_once and all(source.is_image for source in sources)
     total = len(sources) if once else max(len(sources), config.epoch_crops)
-    generator = numpy_generator(Stage.ORDER, config.seed, repeat, epoch)
+    generator = numpy_generator(Stage.ORDER, config.seed + repeat, epoch)
     order: list[int] = []
     while len(order) < total:
         order.extend(generator.permutation(len(sources)).tolist())
@@ -138,13 +140,14 @@ class CropStream:
         self._kept: OrderedDict[int, Pixels] = OrderedDict()
         self._lock = Lock()
 
-    def crop(self, source: int, repeat: int, epoch: int, index: int) -> tuple[Pixels, Pixels | None]:
-        """Return the crop of one place in the order, uint8 (crop, crop, 3), and its target."""
+    def crop(self, source: int, repeat: int, epoch: int, index: int) -> _Cropped:
+        """Return what the network sees of one crop, float32 (3, crop, crop), and its target."""
         config, chosen = self._config, self._sources[source]
-        generator = numpy_generator(Stage.CROP, config.seed, repeat, epoch, index)
+        generator = numpy_generator(Stage.CROP, config.seed + repeat, epoch, index)
         max_white = 1.0 if chosen.is_image and config.images_once else config.max_white
         box, pixels = draw_crop(chosen, self._views, config.crop_px, max_white, generator)
-        return pixels, None if self._target is None else self._target_of(source, box, self._target)
+        image = network_input(pixels, chosen.table)
+        return image, None if self._target is None else self._target_of(source, box, self._target)
 
     def _target_of(self, source: int, box: Box, make: Callable[[Pixels], Pixels]) -> Pixels:
         chosen = self._sources[source]
@@ -189,10 +192,10 @@ class _Asked(NamedTuple):
     epoch: int
     step: int
     steps: int
-    crops: list[Future[tuple[Pixels, Pixels | None]]]
+    crops: list[Future[_Cropped]]
 
     def collect(self) -> Batch:
         done = [future.result() for future in self.crops]
         targets = [target for _, target in done if target is not None]
-        pixels = np.stack([crop for crop, _ in done])
-        return Batch(self.epoch, self.step, self.steps, pixels, np.stack(targets) if targets else None)
+        images = np.stack([image for image, _ in done])
+        return Batch(self.epoch, self.step, self.steps, images, np.stack(targets) if targets else None)

@@ -1,7 +1,8 @@
 """Every random choice of a run as a pure function of where it is made.
 
-Nothing is drawn from a shared stream: the generator of a step or of a crop follows from (seed, repeat, epoch,
-index). So a resumed run draws what an undisturbed one draws, with any number of workers.
+Nothing is drawn from a shared stream: the generator of a step or of a crop follows from the repeat's seed (that
+of the run plus the repeat's number from 0), the epoch and the index. So a resumed run draws what an undisturbed one
+draws, with any number of workers, and a repeat is what its seed alone would give.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import torch
 class Stage(IntEnum):
     """What a generator is for; the first number of its key."""
 
-    INIT = 0
     ORDER = 1
     CROP = 2
     STEP = 3
@@ -24,7 +24,7 @@ class Stage(IntEnum):
 
 
 def numpy_generator(stage: Stage, *key: int) -> np.random.Generator:
-    """Return the generator of one stage and key, for example (seed, repeat, epoch, index)."""
+    """Return the generator of one stage and key, for example (seed, epoch, index)."""
     return np.random.default_rng([int(stage), *key])
 
 

@@ -275,8 +275,9 @@ class _Run:
         )
 
     def _write_samples(self, validation: Validation) -> None:
-        pixels = torch.from_numpy(validation.pixels[:SAMPLES]).contiguous()
-        write_whole(self.folder.samples, safetensors.torch.save({"pixels": pixels}))
+        samples = {"pixels": validation.pixels[:SAMPLES], "images": validation.images[:SAMPLES]}
+        tensors = {name: torch.from_numpy(array).contiguous() for name, array in samples.items()}
+        write_whole(self.folder.samples, safetensors.torch.save(tensors))
 
     def _write_repeat(self, number: int, state: RepeatState) -> None:
         path = self.folder.repeat(number)

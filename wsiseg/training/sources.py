@@ -15,8 +15,11 @@ import numpy.typing as npt
 
 from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError
+from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.slides import open_slide
+from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.tiles import Box
+from wsiseg.slides.tissue import Tissue, find_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, numpy_generator
@@ -54,6 +57,8 @@ class TrainingSource:
         (x, y) of tissue pixels of a low level, in frame pixels of their top left corner; None for images.
     place_px : int
         Side of such a tissue pixel in frame pixels.
+    table : float32 (3, 256, 3)
+        What the network sees of a pixel, see `wsiseg.network.appearance`.
     """
 
     name: str
@@ -67,6 +72,7 @@ class TrainingSource:
     fingerprint: str
     places: npt.NDArray[np.int32] | None
     place_px: int
+    table: npt.NDArray[np.float32]
 
 
 def check_sources(
@@ -106,7 +112,13 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             )
         view.read(Box(0, 0, crop, crop))
         is_image = _is_image(source.path, slide.dimensions, len(slide.level_dimensions))
-        places, place_px = (None, 0) if is_image else _tissue_places(view, tissue, config.seed)
+        places, place_px, table = None, 0, rgb_table()
+        if not is_image or config.input == "stains":
+            found = find_tissue(slide, tissue, view.slide_mpp)
+            if not is_image:
+                places, place_px = _tissue_places(view, found, config.seed)
+            if config.input == "stains":
+                table = stain_table(StainScale.of(sample_tissue(view, found)))
         return TrainingSource(
             name=source.name,
             path=source.path,
@@ -119,6 +131,7 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             fingerprint=slide.fingerprint,
             places=places,
             place_px=place_px,
+            table=table,
         )
 
 
@@ -127,10 +140,7 @@ def _is_image(path: str, dimensions: tuple[int, int], levels: int) -> bool:
     return levels == 1 and small and PurePath(path).suffix.lower() in IMAGE_ENDINGS
 
 
-def _tissue_places(view: SlideView, config: TissueConfig, seed: int) -> tuple[npt.NDArray[np.int32], int]:
-    from wsiseg.slides.tissue import find_tissue
-
-    found = find_tissue(view.slide, config, view.slide_mpp)
+def _tissue_places(view: SlideView, found: Tissue, seed: int) -> tuple[npt.NDArray[np.int32], int]:
     rows, cols = np.nonzero(found.mask)
     if len(rows) == 0:
         raise SlideError(view.slide.path, "no tissue was found on it; give --tissue-mask or --no-tissue")

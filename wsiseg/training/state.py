@@ -23,7 +23,6 @@ from wsiseg.errors import StoreError
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.feature_network import FeatureNetwork
-from wsiseg.training.randomness import Stage, torch_generator
 
 FILE_NAME = "checkpoint"
 FORMAT = 1
@@ -119,9 +118,9 @@ class RepeatState:
 
 
 def new_state(config: TrainingConfig, repeat: int, device: torch.device) -> RepeatState:
-    """Return the state before the first step; the weights follow from (seed, repeat)."""
+    """Return the state before the first step; the weights follow from the repeat's seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_generator(Stage.INIT, config.seed, repeat).initial_seed())
+        torch.manual_seed(config.seed + repeat)
         network = FCNN(config.classes)
         features = FeatureNetwork() if config.similarity == "cosine" else None
     network = channels_last(network.to(device))

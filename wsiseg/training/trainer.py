@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wsiseg.network.fcnn import FCNN, normalise
-from wsiseg.training.augment import flip, jitter_stain
+from wsiseg.training.augment import flip, jitter_rgb, jitter_stains
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import Batch, CropStream
 from wsiseg.training.observer import Observer
@@ -88,7 +88,7 @@ def train_repeat(
 def train_step(state: RepeatState, repeat: Repeat, batch: Batch) -> StepLoss:
     """Change the weights by one step on a batch."""
     config = repeat.config
-    generator = torch_generator(Stage.STEP, config.seed, repeat.number, batch.epoch, batch.step)
+    generator = torch_generator(Stage.STEP, config.seed + repeat.number, batch.epoch, batch.step)
     images, target = prepare(batch, config, repeat.device, generator)
     done = step_loss(
         state.network,
@@ -116,15 +116,17 @@ def prepare(
     batch: Batch, config: TrainingConfig, device: torch.device, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
     """Return what the network sees of a batch, augmented, and its target, in [0, 1]."""
-    images = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(batch.images)
     target = (
         None if batch.target is None else torch.from_numpy(batch.target).permute(0, 3, 1, 2).float() / 255
     )
     if config.flips:
         images, target = flip(images, target, generator)
-    if config.jitter > 0:
-        images = jitter_stain(images, config.jitter, generator)
-    images = normalise(images).to(device).contiguous(memory_format=torch.channels_last)
+    if config.jitter > 0 or config.shift > 0:
+        jittered = jitter_rgb if config.input == "rgb" else jitter_stains
+        colours = ((images - 0.05) / 0.95).clamp(0, 1)
+        images = normalise(jittered(colours, config.jitter, config.shift, generator))
+    images = images.to(device).contiguous(memory_format=torch.channels_last)
     return images, None if target is None else target.to(device)
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from wsiseg.errors import SlideError
-from wsiseg.network.fcnn import FCNN, to_input
+from wsiseg.network.appearance import network_input
+from wsiseg.network.fcnn import FCNN
 from wsiseg.slides.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import draw_crop
@@ -52,6 +53,8 @@ class Validation:
     Parameters
     ----------
     pixels : uint8 (V, S, S, 3)
+    images : float32 (V, 3, S, S)
+        What the network sees of them.
     stain : bool (V, S, S)
         Where the haematoxylin density is above Otsu's threshold of the crop.
     labels : bool (V, S, S) or None
@@ -59,17 +62,16 @@ class Validation:
     """
 
     pixels: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.float32]
     stain: Mask
     labels: Mask | None
 
     def score(self, network: FCNN, device: torch.device) -> Scores:
         """Score the network, which must be in evaluation mode."""
         high: list[Mask] = []
-        for start in range(0, len(self.pixels), CHUNK):
-            images = to_input(self.pixels[start : start + CHUNK]).to(device)
-            with torch.no_grad():
-                logits = network.logits(images.contiguous(memory_format=torch.channels_last))
-            high.append((logits > 0).cpu().numpy())
+        for start in range(0, len(self.images), CHUNK):
+            chunk = torch.from_numpy(self.images[start : start + CHUNK]).to(device)
+            high.append((_logits(network, chunk) > 0).cpu().numpy())
         masks = np.concatenate(high).swapaxes(0, 1)
         judge = self.stain if self.labels is None else self.labels
         inverted = tuple(mean_dice(~mask, judge) > mean_dice(mask, judge) for mask in masks)
@@ -78,6 +80,11 @@ class Validation:
         labels = self.labels
         dice = None if labels is None else tuple(mean_dice(mask, labels) for mask in nuclei)
         return Scores(inverted, stain, dice)
+
+
+def _logits(network: FCNN, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return network.logits(images.contiguous(memory_format=torch.channels_last))
 
 
 def mean_dice(masks: Mask, truth: Mask) -> float:
@@ -104,7 +111,7 @@ def make_validation(
     """
     chosen = [s for s in sources if labels is None or s.name in labels]
     side = min(config.validation_px, *(min(s.width, s.height) for s in chosen))
-    pixels, truth = [], []
+    pixels, images, truth = [], [], []
     for i in range(max(1, config.validation_crops)):
         if labels is not None and i >= len(chosen):
             break
@@ -116,12 +123,13 @@ def make_validation(
         except SlideError:
             continue
         pixels.append(crop)
+        images.append(network_input(crop, source.table))
         if labels is not None:
             truth.append(_label_mask(source, labels[source.name])[box.y0 : box.y1, box.x0 : box.x1])
     if not pixels:
         raise SlideError(chosen[0].path, "no crop of it or of any other slide could be read")
     stain = np.stack([otsu_mask(crop, SIGMA_UM / config.mpp) for crop in pixels])
-    return Validation(np.stack(pixels), stain, np.stack(truth) if truth else None)
+    return Validation(np.stack(pixels), np.stack(images), stain, np.stack(truth) if truth else None)
 
 
 def _label_mask(source: TrainingSource, path: Path) -> Mask:
@@ -152,8 +160,7 @@ def labelled_dice(
         if source.name not in labels:
             continue
         pixels = views.get(source).read(Box(0, 0, source.width, source.height))
-        with torch.no_grad():
-            logits = network.logits(to_input(pixels).contiguous(memory_format=torch.channels_last))
+        logits = _logits(network, torch.from_numpy(network_input(pixels, source.table))[None])
         mask = (logits[:, channel] > 0).numpy() != inverted
         found.append(mean_dice(mask, _label_mask(source, labels[source.name])[None]))
     return float(np.mean(found))
