@@ -2,9 +2,10 @@
 
     python benchmarks/predict_speed.py [--side 4096] [--rounds 3] [--json FILE]
 
-One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: the network alone on the blocks
-that predict computes (halos counted as cost, not as work), `wsiseg predict` as a process and inside one, and the naive pipeline: OpenSlide tiles
-of 1024 px without halo, eager torch, scikit-image's opening, closing and distance watershed, json.dump. MP are slide pixels.
+One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: the network
+alone on the blocks that predict computes (halos are cost, not work), `wsiseg predict` as a process and inside
+one, and the naive pipeline: OpenSlide tiles of 1024 px without halo, eager torch, scikit-image's opening, closing
+and distance watershed, json.dump. MP are slide pixels.
 """
 
 from __future__ import annotations
@@ -57,7 +58,18 @@ def predict_inside(slide: Path, out: Path, workers: int) -> None:
 
 
 def predict_process(slide: Path, out: Path, workers: int) -> None:
-    command = [sys.executable, "-m", "wsiseg", "predict", str(slide), "-o", str(out), "-w", str(workers), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "wsiseg",
+        "predict",
+        str(slide),
+        "-o",
+        str(out),
+        "-w",
+        str(workers),
+        "-q",
+    ]
     subprocess.run([*command, "--device", "cpu", "--overwrite"], check=True)
 
 
@@ -72,7 +84,9 @@ def naive(slide: Path, out: Path) -> None:
             with torch.no_grad():
                 mask = network(to_input(rgb))[0, 0].numpy() > 0.5
             for radius in (3, 1):
-                mask = morphology.closing(morphology.opening(mask, morphology.disk(radius)), morphology.disk(radius))
+                mask = morphology.closing(
+                    morphology.opening(mask, morphology.disk(radius)), morphology.disk(radius)
+                )
             depth = ndi.distance_transform_edt(mask)
             peaks = feature.peak_local_max(depth, min_distance=7, labels=measure.label(mask))
             seeds = np.zeros(mask.shape, int)
@@ -80,7 +94,9 @@ def naive(slide: Path, out: Path) -> None:
             for region in measure.regionprops(segmentation.watershed(-depth, seeds, mask=mask)):
                 for ring in measure.find_contours(np.pad(region.image, 1), 0.5)[:1]:
                     points = (ring[:, ::-1] + [x + region.bbox[1], y + region.bbox[0]]).tolist()
-                    features.append({"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [points]}})
+                    features.append(
+                        {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [points]}}
+                    )
     with (out / "naive.geojson").open("w") as file:
         json.dump({"type": "FeatureCollection", "features": features}, file)
 
@@ -109,7 +125,9 @@ def main() -> None:
         rows: dict[str, Callable[[], float]] = {
             "network alone": lambda: (network_alone(slide, options.workers), network_alone.seconds)[1],  # type: ignore[attr-defined]
             "wsiseg.predict, all outputs": lambda: timed(lambda: predict_inside(slide, out, options.workers)),
-            "wsiseg predict, as a process": lambda: timed(lambda: predict_process(slide, out, options.workers)),
+            "wsiseg predict, as a process": lambda: timed(
+                lambda: predict_process(slide, out, options.workers)
+            ),
             "naive pipeline": lambda: timed(lambda: naive(slide, out)),
         }
         predict_inside(slide, out, options.workers)
@@ -122,13 +140,17 @@ def main() -> None:
 
 def report(seconds: dict[str, list[float]], megapixels: float, options: argparse.Namespace) -> None:
     base = statistics.median(seconds["wsiseg.predict, all outputs"])
-    print(f"{platform.processor() or platform.machine()}, {options.workers} workers, {megapixels:.1f} MP at 0.25 um per pixel")
+    print(
+        f"{platform.processor() or platform.machine()}, {options.workers} workers, {megapixels:.1f} MP at 0.25 um per pixel"
+    )
     print("| what | seconds (median) | MP/s | time relative to wsiseg.predict |\n|---|---|---|---|")
     for row, values in seconds.items():
         middle = statistics.median(values)
         print(f"| {row} | {middle:.2f} | {megapixels / middle:.2f} | {middle / base:.2f} |")
     if options.json:
-        options.json.write_text(json.dumps({"megapixels": megapixels, "workers": options.workers, "seconds": seconds}))
+        options.json.write_text(
+            json.dumps({"megapixels": megapixels, "workers": options.workers, "seconds": seconds})
+        )
 
 
 if __name__ == "__main__":

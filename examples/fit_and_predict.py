@@ -1,4 +1,4 @@
-"""Learn a network from two slides without labels, then predict a third with it (a short training, for show)."""
+"""Learn a network from two slides without labels, then predict a third with it (a short training)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def main() -> None:
         seen = [write_synthetic(folder / f"seen-{n}.svs", SyntheticSlide(1200, 900, seed=n)) for n in (1, 2)]
         new = write_synthetic(folder / "new.svs", SyntheticSlide(1200, 900, seed=3))
         fitted = wsiseg.fit(seen, folder / "run", preset("default", repeats=1, epochs=3))
-        print(f"chose channel {fitted.choice.channel} of repeat {fitted.choice.repeat}, score {fitted.choice.score:.2f}")
+        print(
+            f"channel {fitted.choice.channel} of repeat {fitted.choice.repeat}, score {fitted.choice.score:.2f}"
+        )
         (report,) = wsiseg.predict(new, folder / "out", folder / "run")
         print(f"{report.nuclei} nuclei in {report.tissue_mm2:.2f} mm2")
 

@@ -17,7 +17,9 @@ FIELD_UM = 100.0
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Any slide does; this one is made here so that the example needs no file.
-        slide = write_synthetic(Path(folder) / "slide.svs", SyntheticSlide(1600, 1200, seed=3, tissue_share=0.8))
+        slide = write_synthetic(
+            Path(folder) / "slide.svs", SyntheticSlide(1600, 1200, seed=3, tissue_share=0.8)
+        )
         (report,) = wsiseg.predict(slide, Path(folder) / "out")
         nuclei = pq.read_table(Path(folder) / "out" / f"{report.name}.parquet")
     cols = (nuclei["centroid_x_um"].to_numpy() // FIELD_UM).astype(int)

@@ -1,4 +1,4 @@
-"""Read a store with dask and zarr alone: mean confidence inside and outside nuclei, without loading the slide."""
+"""Read a store with dask and zarr alone: mean confidence inside and outside nuclei."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        slide = write_synthetic(Path(folder) / "slide.svs", SyntheticSlide(1600, 1200, seed=4, tissue_share=0.8))
+        slide = write_synthetic(
+            Path(folder) / "slide.svs", SyntheticSlide(1600, 1200, seed=4, tissue_share=0.8)
+        )
         (report,) = wsiseg.predict(slide, Path(folder) / "out")
         store = zarr.open_group(Path(folder) / "out" / f"{report.name}.zarr", mode="r")
         confidence = da.from_zarr(store["0"]) / 255

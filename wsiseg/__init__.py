@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from wsiseg.evaluation.evaluate import evaluate
     from wsiseg.inference.export import export
     from wsiseg.network.model import load_model
-    from wsiseg.slides.reader import open_slide
     from wsiseg.report.training_run import fit
+    from wsiseg.slides.reader import open_slide
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "export", "fit", "load_model", "open_slide", "predict"]

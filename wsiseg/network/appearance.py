@@ -1,7 +1,8 @@
 """What the network sees of a slide's pixels: plain colours, or its stains brought to one common scale.
 
-Both are one table: every channel of the input is a sum over red, green and blue of a function of that value, because optical
-density is a logarithm and stain separation is linear. So the same kernel serves both, and training and inference share it.
+Both are one table: every channel of the input is a sum over red, green and blue of a function of that value,
+because optical density is a logarithm and stain separation is linear. So the same kernel serves both, and training
+and inference share it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numba import njit
 
 InputKind = Literal["rgb", "stains"]
 
-# Ruifrok & Johnston (2001): optical densities of red, green and blue of haematoxylin, eosin and the residual (DAB).
+# Ruifrok & Johnston (2001): optical densities of red, green and blue; rows haematoxylin, eosin, residual (DAB).
 HED_OPTICAL_DENSITY = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 # A tissue pixel is darker than this mean optical density.
 TISSUE_DENSITY = 0.1
@@ -33,14 +34,16 @@ class StainScale:
 
     @classmethod
     def of(cls, rgb: npt.NDArray[np.uint8]) -> StainScale:
-        """Measure pixels of a slide, uint8 (..., 3); where little is tissue, all pixels count; no pixels give (0, 1)."""
+        """Measure pixels of a slide, uint8 (..., 3); all count where little is tissue; none gives (0, 1)."""
         pixels = rgb.reshape(-1, 3)
         if not len(pixels):
             return cls((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         tissue = pixels[_density()[pixels].mean(axis=1) > TISSUE_DENSITY]
         stains = _density()[tissue if len(tissue) >= MIN_TISSUE_PX else pixels] @ _separation()
         mean, sd = stains.mean(axis=0), stains.std(axis=0) + 1e-3
-        return cls(tuple(map(float, mean)), tuple(map(float, sd)))
+        return cls(
+            (float(mean[0]), float(mean[1]), float(mean[2])), (float(sd[0]), float(sd[1]), float(sd[2]))
+        )
 
 
 def _density() -> npt.NDArray[np.float64]:
@@ -66,15 +69,15 @@ def stain_table(scale: StainScale) -> npt.NDArray[np.float32]:
     gain = SPREAD / np.array(scale.sd)
     # Each colour carries a third of the constant.
     constant = (CENTRE - gain * np.array(scale.mean)) / 3
-    table = _density()[None, :, None] * _separation()[:, None, :] * gain + constant
+    table: npt.NDArray[np.float64] = _density()[None, :, None] * _separation()[:, None, :] * gain + constant
     return table.astype(np.float32)
 
 
 def network_input(rgb: npt.NDArray[np.uint8], table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return what the network sees: uint8 (H, W, 3) -> float32 (3, H, W) in [0.05, 1].
 
-    Values are clipped to [0, 1] and mapped to 0.95 x + 0.05, which keeps a masked pixel (0) apart from a black one
-    (authors' code).
+    Values are clipped to [0, 1] and mapped to 0.95 x + 0.05, which keeps a masked pixel (0) apart from a black
+    one (authors' code).
     """
     planes = np.empty((3, *rgb.shape[:2]), np.float32)
     _look_up(rgb, table, planes)
@@ -89,4 +92,6 @@ def _look_up(rgb, table, planes):  # type: ignore[no-untyped-def]  # pragma: no 
             red, green, blue = table[0, rgb[r, c, 0]], table[1, rgb[r, c, 1]], table[2, rgb[r, c, 2]]
             for k in range(3):
                 value = red[k] + green[k] + blue[k]
-                planes[k, r, c] = np.float32(0.95) * min(max(value, np.float32(0)), np.float32(1)) + np.float32(0.05)
+                planes[k, r, c] = np.float32(0.95) * min(
+                    max(value, np.float32(0)), np.float32(1)
+                ) + np.float32(0.05)

@@ -35,7 +35,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the shape of `x`, (N, C, H, W)."""
-        return x + self.body(x)
+        residual: Tensor = self.body(x)
+        return x + residual
 
 
 class FCNN(nn.Module):
@@ -56,7 +57,8 @@ class FCNN(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the maps before the sigmoid: (N, 3, H, W) -> (N, K, H, W)."""
-        return self.head(self.blocks(self.stem(x)))  # type: ignore[no-any-return]
+        maps: Tensor = self.head(self.blocks(self.stem(x)))
+        return maps
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the confidences in [0, 1]: (N, 3, H, W) normalised -> (N, K, H, W)."""

@@ -42,7 +42,9 @@ def fold(model: Model) -> FoldedNetwork:
         bias=(sign * _numpy(network.head.bias)[pick]).astype(np.float32),
         dilation=1,
     )
-    return FoldedNetwork(_fold_block(network.stem), tuple(_fold_pair(block) for block in network.blocks), head)
+    return FoldedNetwork(
+        _fold_block(network.stem), tuple(_fold_pair(block) for block in network.blocks), head
+    )
 
 
 def _fold_pair(block: nn.Module) -> tuple[Convolution, Convolution]:

@@ -42,7 +42,7 @@ class ModelInfo:
     mpp : float
         Micrometres per pixel at which the network was trained and works.
     input : {"rgb", "stains"}
-        What the network sees: colours, or each slide's stains on a common scale (`wsiseg.network.appearance`).
+        What the network sees: colours, or each slide's stains on a common scale (see `appearance`).
     preset : str
         Name of the training preset.
     seed : int
@@ -157,11 +157,15 @@ def _read_file(path: Path) -> tuple[str, bytes]:
     try:
         size = file.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ModelError(f"{file}: {size} bytes is too large for a model of wsiseg; give a file made by `wsiseg fit`")
+            raise ModelError(
+                f"{file}: {size} bytes is too large for a model of wsiseg; give a file made by `wsiseg fit`"
+            )
         return str(file), file.read_bytes()
     except FileNotFoundError:
         hint = "no finished run in this folder" if path.is_dir() else "no such model file"
-        raise ModelError(f"{file}: {hint}; give the folder or the {FILE_NAME} that `wsiseg fit` wrote") from None
+        raise ModelError(
+            f"{file}: {hint}; give the folder or the {FILE_NAME} that `wsiseg fit` wrote"
+        ) from None
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror or error}") from error
 
@@ -191,8 +195,8 @@ def _parse_info(name: str, described: dict[str, Any]) -> ModelInfo:
     values = {key: value for key, value in described.items() if key in known}
     kinds: dict[str, tuple[type, ...]] = {
         "classes": (int,), "channel": (int,), "inverted": (bool,), "threshold": (int, float),
-        "mpp": (int, float), "input": (str,), "preset": (str,), "seed": (int,), "score": (int, float, type(None)),
-        "training": (dict,), "versions": (dict,),
+        "mpp": (int, float), "input": (str,), "preset": (str,), "seed": (int,),
+        "score": (int, float, type(None)), "training": (dict,), "versions": (dict,),
     }  # fmt: skip
     for key, value in values.items():
         number = isinstance(value, float) and not math.isfinite(value)
@@ -211,7 +215,9 @@ def _build(name: str, info: ModelInfo, state: dict[str, torch.Tensor]) -> FCNN:
     found = {key: tuple(value.shape) for key, value in state.items()}
     if expected != found:
         odd = sorted(set(expected.items()) ^ set(found.items()))
-        raise ModelError(f"{name}: weights of another architecture (first difference: {odd[0][0]} {odd[0][1]})")
+        raise ModelError(
+            f"{name}: weights of another architecture (first difference: {odd[0][0]} {odd[0][1]})"
+        )
     bad = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if bad:
         raise ModelError(f"{name}: weights that are not finite in {', '.join(sorted(bad))}; train again")
