@@ -4,8 +4,8 @@
 
 One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: the network
 alone on the blocks that predict computes (halos are cost, not work), `wsiseg predict` as a process and inside
-one, and the naive pipeline: OpenSlide tiles of 1024 px without halo, eager torch, scikit-image's opening, closing
-and distance watershed, json.dump. MP are slide pixels.
+one, and the naive pipeline: OpenSlide tiles of 1024 px without halo, eager torch, scikit-image's opening,
+closing and distance watershed, json.dump. MP are slide pixels.
 """
 
 from __future__ import annotations
@@ -140,9 +140,8 @@ def main() -> None:
 
 def report(seconds: dict[str, list[float]], megapixels: float, options: argparse.Namespace) -> None:
     base = statistics.median(seconds["wsiseg.predict, all outputs"])
-    print(
-        f"{platform.processor() or platform.machine()}, {options.workers} workers, {megapixels:.1f} MP at 0.25 um per pixel"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {options.workers} workers, {megapixels:.1f} MP at 0.25 um per pixel")
     print("| what | seconds (median) | MP/s | time relative to wsiseg.predict |\n|---|---|---|---|")
     for row, values in seconds.items():
         middle = statistics.median(values)

@@ -2,9 +2,9 @@
 
     python benchmarks/train_shipped_model.py DATA RUN
 
-DATA holds `slides/` and `free/` (CC0 and open-access images, see FREE below for each and its resolution); nothing
-else is read, and no label. RUN is a run folder of `wsiseg fit`: an interrupted training goes on where it was. At the
-end the chosen model is copied into the package.
+DATA holds `slides/` and `free/` (CC0 and open-access images, see FREE below for each and its resolution);
+nothing else is read, and no label. RUN is a run folder of `wsiseg fit`: an interrupted training goes on where it
+was. At the end the chosen model is copied into the package.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def main() -> None:
         new = write_synthetic(folder / "new.svs", SyntheticSlide(1200, 900, seed=3))
         fitted = wsiseg.fit(seen, folder / "run", preset("default", repeats=1, epochs=3))
         print(
-            f"channel {fitted.choice.channel} of repeat {fitted.choice.repeat}, score {fitted.choice.score:.2f}"
+            f"channel {fitted.choice.channel}, repeat {fitted.choice.repeat}, score {fitted.choice.score:.2f}"
         )
         (report,) = wsiseg.predict(new, folder / "out", folder / "run")
         print(f"{report.nuclei} nuclei in {report.tissue_mm2:.2f} mm2")

@@ -1,8 +1,8 @@
 """What the network sees of a slide's pixels: plain colours, or its stains brought to one common scale.
 
 Both are one table: every channel of the input is a sum over red, green and blue of a function of that value,
-because optical density is a logarithm and stain separation is linear. So the same kernel serves both, and training
-and inference share it.
+because optical density is a logarithm and stain separation is linear. So the same kernel serves both, and
+training and inference share it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba import njit
 
 InputKind = Literal["rgb", "stains"]
 
-# Ruifrok & Johnston (2001): optical densities of red, green and blue; rows haematoxylin, eosin, residual (DAB).
+# Ruifrok & Johnston (2001): optical densities of red, green, blue; rows haematoxylin, eosin, DAB.
 HED_OPTICAL_DENSITY = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 # A tissue pixel is darker than this mean optical density.
 TISSUE_DENSITY = 0.1
@@ -76,8 +76,8 @@ def stain_table(scale: StainScale) -> npt.NDArray[np.float32]:
 def network_input(rgb: npt.NDArray[np.uint8], table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return what the network sees: uint8 (H, W, 3) -> float32 (3, H, W) in [0.05, 1].
 
-    Values are clipped to [0, 1] and mapped to 0.95 x + 0.05, which keeps a masked pixel (0) apart from a black
-    one (authors' code).
+    Values are clipped to [0, 1] and mapped to 0.95 x + 0.05, which keeps a masked pixel (0) apart from a
+    black one (authors' code).
     """
     planes = np.empty((3, *rgb.shape[:2]), np.float32)
     _look_up(rgb, table, planes)
