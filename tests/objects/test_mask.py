@@ -16,7 +16,9 @@ def clean(confidence, config, mpp=1.0, threshold=0.5):
     return clean_mask(confidence, threshold, Scales.of(mpp, config))
 
 
-@pytest.mark.parametrize(("threshold", "least"), [(0.5, 128), (0.2, 51), (1 / 255, 1), (0.999, 255), (0.0, 1)])
+@pytest.mark.parametrize(
+    ("threshold", "least"), [(0.5, 128), (0.2, 51), (1 / 255, 1), (0.999, 255), (0.0, 1)]
+)
 def test_threshold_is_the_smallest_byte_at_or_above_it(threshold, least):
     assert threshold_u8(threshold) == least
 

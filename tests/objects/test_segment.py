@@ -74,7 +74,9 @@ def test_clump_at_the_corner_of_four_tiles():
 
 def test_giant_is_one_object_whole_and_owned_once():
     row, col = np.ogrid[:300, :300]
-    disc = (((row - 151) ** 2 + (col - 140) ** 2) <= 70**2).astype(np.uint8) * 255  # 35 um wide, over 25 tiles
+    disc = (((row - 151) ** 2 + (col - 140) ** 2) <= 70**2).astype(
+        np.uint8
+    ) * 255  # 35 um wide, over 25 tiles
     truth = check_tiles(disc, 0.25, ObjectsConfig(), 64)
     assert len(truth.markers) == 1
     assert (truth.window_labels == 1).sum() == (disc > 0).sum()
