@@ -51,6 +51,9 @@ FIGURE_IMAGES = 4
 @click.option("--supervised-epochs", default=80, show_default=True)
 @click.option("--pretext-steps", default=20_000, show_default=True, help="Steps of Scale Pretext.")
 @click.option("--pretext-patch", default=160, show_default=True, help="Side of its patches in pixels.")
+@click.option(
+    "--pretext-batch", default=32, show_default=True, help="Its patches a step (32 of 160 px: 12 GB)."
+)
 @click.option("--ablations/--no-ablations", default=False, show_default=True, help="Also table 1.")
 @click.option("--ablation-epochs", default=200, show_default=True)
 @click.option("--device", default="auto", show_default=True)
@@ -58,15 +61,16 @@ FIGURE_IMAGES = 4
 @click.option("--seed", default=0, show_default=True)
 def main(
     data: Path, test: Path | None, output: Path, rows: str, fold_count: int, repeats: int, epochs: int | None,
-    supervised_epochs: int, pretext_steps: int, pretext_patch: int, ablations: bool, ablation_epochs: int,
-    device: str, threads: int, seed: int,
+    supervised_epochs: int, pretext_steps: int, pretext_patch: int, pretext_batch: int,
+    ablations: bool, ablation_epochs: int, device: str, threads: int, seed: int,
 ) -> None:  # fmt: skip
     """Reproduce the paper's tables and figures on DATA, in OUTPUT."""
     unknown = [name for name in rows.split(",") if name not in ROWS]
     if unknown:
         raise click.UsageError(f"--rows: there is no {', '.join(unknown)}; choose of {', '.join(ROWS)}")
     bench = Bench(
-        output, device, threads, repeats, epochs, supervised_epochs, pretext_steps, pretext_patch, seed,
+        output, device, threads, repeats, epochs, supervised_epochs, pretext_steps, pretext_patch,
+        pretext_batch, seed,
         lambda text: click.echo(text, err=True),
     )  # fmt: skip
     try:

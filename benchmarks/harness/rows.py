@@ -46,6 +46,7 @@ class Bench:
     supervised_epochs: int
     pretext_steps: int
     pretext_patch_px: int
+    pretext_batch: int
     seed: int
     say: Callable[[str], None]
 
@@ -120,7 +121,12 @@ def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     from wsiseg.evaluation.scale_pretext_training import attention_of, train_scale_pretext
     from wsiseg.training.device import reproducible
 
-    config = ScalePretextConfig(steps=bench.pretext_steps, patch_px=bench.pretext_patch_px, seed=bench.seed)
+    config = ScalePretextConfig(
+        steps=bench.pretext_steps,
+        patch_px=bench.pretext_patch_px,
+        batch_size=bench.pretext_batch,
+        seed=bench.seed,
+    )
 
     def told(step: int, loss: float) -> bool:
         if step % max(1, config.steps // 20) == 0:
@@ -134,6 +140,7 @@ def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
                 [field.rgb for field in split.train], config, device=_device(bench), after_step=told
             )
         seconds = time.monotonic() - started
+        network = network.to(_device(bench))
         scores = score_found(
             split.test, lambda field: find_nuclei(attention_of(network, field.rgb), PAPER_OBJECTS)
         )

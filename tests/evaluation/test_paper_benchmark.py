@@ -54,7 +54,7 @@ def write_consep(folder: Path, count: int, seed: int, side: int = 320) -> Path:
 
 
 FAST = ["--repeats", "2", "--epochs", "1", "--supervised-epochs", "1", "--pretext-steps", "1"]
-FAST += ["--pretext-patch", "16", "--device", "cpu", "--threads", "1"]
+FAST += ["--pretext-patch", "16", "--pretext-batch", "4", "--device", "cpu", "--threads", "1"]
 
 
 def test_train_and_test_in_consep_layout(paper: ModuleType, tmp_path: Path) -> None:
