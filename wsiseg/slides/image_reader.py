@@ -15,12 +15,14 @@ from wsiseg.slides.compose import over_white
 from wsiseg.slides.facts import Facts
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.streams import is_cut_off
+from wsiseg.slides.tiff_image import read_tiff
 from wsiseg.slides.tiles import Box
 
 MAX_IMAGE_PX = 80_000_000
 MAX_FILE_BYTES = 2**30
-BITS_PER_SAMPLE = 258
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "PPM", "GIF")
+DEEP = "16-bit samples were scaled from 0..65535 to 0..255"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "JPEG2000", "PPM", "GIF")
 
 
 class ImageSlide(Slide):
@@ -35,6 +37,12 @@ class ImageSlide(Slide):
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise SlideError(self.path, "too large for a plain image; convert it to a tiled, pyramidal TIFF")
+        if data[:4] in TIFF_STARTS:
+            # not through Pillow, whose TIFF library writes to the terminal
+            samples, kind, pages = read_tiff(data, MAX_IMAGE_PX)
+            said = {"image.format": "TIFF", "image.mode": kind}
+            deep = (DEEP,) if samples.dtype == np.uint16 else ()
+            return to_eight_bit(samples), said, (*deep, *frames(pages))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -49,10 +57,7 @@ class ImageSlide(Slide):
                         f"its header promises {width} x {height} pixels; an image without a pyramid may have "
                         f"{MAX_IMAGE_PX // 1_000_000} million",
                     )
-                odd = []
-                frames = getattr(image, "n_frames", 1)
-                if frames > 1:
-                    odd.append(f"it has {frames} frames; only the first is read")
+                odd = frames(getattr(image, "n_frames", 1))
                 if image.format == "JPEG" and is_cut_off(data):
                     raise SlideError(self.path, "the JPEG is cut off")
                 pixels, remark = to_rgb(image, data)
@@ -82,13 +87,10 @@ def to_rgb(image: Any, data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]
     ValueError
         For kinds of images that have no meaning as a slide (floats, 32-bit integers).
     """
-    deep, remark = _sixteen_bit(image, data), ("16-bit samples were scaled from 0..65535 to 0..255",)
+    deep = _sixteen_bit(image, data)
     if deep is not None:
-        return deep, remark
+        return deep, (DEEP,)
     mode = image.mode
-    if image.format == "TIFF" and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ()):
-        # Pillow keeps the high bytes
-        return over_white(np.asarray(image.convert("RGBA"))), remark
     if mode in ("RGB", "1", "L", "CMYK", "YCbCr", "LAB", "HSV") and "transparency" not in image.info:
         return np.asarray(image.convert("RGB")), ()
     if mode in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):
@@ -102,16 +104,22 @@ def _sixteen_bit(image: Any, data: bytes) -> NDArray[np.uint8] | None:
     if image.format == "PNG" and len(data) > 24 and data[24] == 16:
         import imagecodecs
 
-        return _scaled(imagecodecs.png_decode(data))
+        return to_eight_bit(imagecodecs.png_decode(data))
     if image.mode.startswith("I;16"):
-        return _scaled(np.asarray(image))
+        return to_eight_bit(np.asarray(image))
     return None
 
 
-def _scaled(deep: NDArray[Any]) -> NDArray[np.uint8]:
-    eight = ((deep.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    if eight.ndim == 2 or eight.shape[-1] == 1:
-        return np.repeat(eight.reshape(*eight.shape[:2], 1), 3, axis=-1)
-    if eight.shape[-1] == 2:
-        eight = eight[..., [0, 0, 0, 1]]
+def frames(count: int) -> tuple[str, ...]:
+    """Return the remark that an image of several frames or pages deserves."""
+    return (f"it has {count} frames; only the first is read",) if count > 1 else ()
+
+
+def to_eight_bit(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return grey or RGB samples of 8 or 16 bits, with or without alpha, as RGB on white."""
+    if samples.dtype == np.uint16:
+        samples = (samples.astype(np.uint32) * 255 + 32767) // 65535
+    eight = samples.astype(np.uint8).reshape(*samples.shape[:2], -1)
+    if eight.shape[-1] < 3:
+        eight = np.concatenate([np.repeat(eight[..., :1], 3, axis=-1), eight[..., 1:]], axis=-1)
     return over_white(eight) if eight.shape[-1] == 4 else eight

@@ -84,7 +84,7 @@ class OpenSlideSlide(Slide):
             return self._read_exact(box, level)
         tiff = self._tiff(level)
         if tiff is not None:
-            return tiff.read_region(box.x0, box.y0, level, box.width, box.height)
+            return tiff._read(box, level)
         out = np.empty((box.height, box.width, 3), np.uint8)
         for cell in Grid(*self.level_dimensions[level], CELL_PX).meeting(box):
             part = cell.core.clipped(box)
