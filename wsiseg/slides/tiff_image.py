@@ -98,7 +98,7 @@ def coloured(pixels: NDArray[Any], kind: int, palette: NDArray[np.uint16] | None
         raise ValueError(f"its samples are {pixels.dtype}; convert it to 8-bit RGB")
     if kind == PALETTE and palette is not None:
         colours: NDArray[np.uint8] = (np.moveaxis(palette, 0, -1) >> 8).astype(np.uint8)
-        return colours[pixels[..., 0]]
+        return np.asarray(colours[pixels[..., 0]])
     top = np.iinfo(pixels.dtype).max
     if kind == WHITE_IS_ZERO:
         return np.asarray(np.concatenate([top - pixels[..., :1], pixels[..., 1:]], axis=-1), pixels.dtype)
