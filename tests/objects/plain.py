@@ -27,7 +27,6 @@ def places(mask):
 
 def depth(mask, deepest_px):
     """Return a dict: pixel of the mask -> smoothed depth."""
-    rows, cols = mask.shape
     background = np.argwhere(mask == 0)
     raw = np.zeros(mask.shape, np.int64)
     for r, c in places(mask):

@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+from objects.fields import noise, picture
 from skimage.morphology import disk as skimage_disk
 from skimage.morphology import isotropic_closing, isotropic_opening, remove_small_holes
 
-from objects.fields import noise, picture
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.mask import clean_mask, disk, threshold_u8
 from wsiseg.objects.scales import Scales

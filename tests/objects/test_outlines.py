@@ -4,9 +4,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from objects.fields import picture
 from skimage.measure import label as components
 
-from objects.fields import picture
 from wsiseg.objects.outlines import trace
 from wsiseg.objects.polygons import on_grid, valid_polygons
 from wsiseg.objects.simplify import simplified

@@ -4,9 +4,9 @@ import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from objects.fields import blobs, fields, reader
 from skimage.measure import regionprops
 
-from objects.fields import blobs, fields, reader
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.records import RECORDS, describe, half_box
 from wsiseg.objects.segment import segment

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skimage.measure import label as components
-
 from objects.fields import blobs, fields, noise, reader
 from objects.plain import split
+from skimage.measure import label as components
+
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.scales import Scales

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ def threshold_u8(threshold: float) -> int:
 def disk(radius_px: int) -> NDArray[np.uint8]:
     """Return the pixels within `radius_px` of the middle one, as scikit-image's ``disk``."""
     row, col = np.ogrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
-    return (row * row + col * col <= radius_px * radius_px).astype(np.uint8)
+    return np.asarray(row * row + col * col <= radius_px * radius_px, np.uint8)
 
 
 def clean_mask(confidence: NDArray[np.uint8], threshold: float, scales: Scales) -> NDArray[np.uint8]:
@@ -43,14 +44,14 @@ def clean_mask(confidence: NDArray[np.uint8], threshold: float, scales: Scales) 
     ndarray of uint8, shape (rows, cols)
         1 in nuclei, 0 elsewhere; right at `Scales.mask_reach_px` from edges that cut the frame.
     """
-    mask: NDArray[np.uint8] = cv2.threshold(confidence, threshold_u8(threshold) - 1, 1, cv2.THRESH_BINARY)[1]
+    mask: Any = cv2.threshold(confidence, threshold_u8(threshold) - 1, 1, cv2.THRESH_BINARY)[1]
     for radii in scales.clean_px:
         for operation, radius in zip((cv2.MORPH_OPEN, cv2.MORPH_CLOSE), radii, strict=True):
             if radius:
                 mask = cv2.morphologyEx(mask, operation, disk(radius))
     if scales.hole_area_px:
         _fill_holes(mask, scales.hole_area_px, scales.hole_side_px)
-    return mask
+    return mask  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
