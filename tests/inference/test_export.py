@@ -68,6 +68,10 @@ def test_what_is_no_finished_store_is_refused(out: Path, tmp_path: Path) -> None
     shutil.copytree(out / "slide.zarr", tmp_path / "half.zarr")
     root = tmp_path / "half.zarr" / "zarr.json"
     root.write_text(root.read_text().replace('"complete"', '"unfinished"'))
-    for store, said in [(tmp_path / "no", "no such store"), (tmp_path / "empty", "empty"), (tmp_path / "half.zarr", "resume")]:
+    for store, said in [
+        (tmp_path / "no", "no such store"),
+        (tmp_path / "empty", "empty"),
+        (tmp_path / "half.zarr", "resume"),
+    ]:
         with pytest.raises(StoreError, match=said):
             export(store, tmp_path / "out")

@@ -103,7 +103,9 @@ def test_another_slide_of_that_name_is_refused(done: Path, model_file: Path, tmp
     assert "slide:" in report.cause
 
 
-def test_overwriting_leaves_no_file_of_other_settings(done: Path, small_slide: Path, model_file: Path) -> None:
+def test_overwriting_leaves_no_file_of_other_settings(
+    done: Path, small_slide: Path, model_file: Path
+) -> None:
     predicted(small_slide, done, model_file, slide_mpp=0.25, overwrite=True, gzip=True, split=10)
     names = {path.name for path in done.iterdir()}
     assert "small.geojson" not in names
@@ -173,7 +175,9 @@ def test_a_tile_that_cannot_be_decoded_stays_empty_and_is_named(
     store = SlideStore(out / "bad.zarr")
     assert int(np.asarray(store.array("status/network")[:])[0, 0]) == FAILED
     assert [(f["row"], f["col"]) for f in store.provenance["failures"]] == [(0, 0)]
-    confidence, whole = (array(folder, "0") for folder in (out / "bad.zarr", tmp_path / "good" / "slide.zarr"))
+    confidence, whole = (
+        array(folder, "0") for folder in (out / "bad.zarr", tmp_path / "good" / "slide.zarr")
+    )
     assert not confidence[:1024, :1024].any()
     assert np.array_equal(confidence[1024:], whole[1024:])
     assert np.array_equal(confidence[:, 1024:], whole[:, 1024:])
@@ -216,7 +220,9 @@ def test_a_full_disk_fails_the_slide_in_words_and_the_next_run_finishes_it(
     assert report.state == "done"
 
 
-def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path, small_slide: Path, model_file: Path) -> None:
+def test_an_output_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, small_slide: Path, model_file: Path
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file/out"):
         predicted(small_slide, tmp_path / "file" / "out", model_file, slide_mpp=0.25)
@@ -230,8 +236,18 @@ def test_settings_that_no_slide_can_meet_are_refused_before_the_first(
             predicted(small_slide, tmp_path / "out", model_file, slide_mpp=0.25, **settings)
 
 
-def test_names_of_all_kinds_stay_inside_the_output_folder(tmp_path: Path, small_slide: Path, model_file: Path) -> None:
-    names = ["with space.png", "it's \"quoted\".png", "two\nlines.png", "-dash.png", "täglich.png", "run.png", "50%*[a].png"]
+def test_names_of_all_kinds_stay_inside_the_output_folder(
+    tmp_path: Path, small_slide: Path, model_file: Path
+) -> None:
+    names = [
+        "with space.png",
+        'it\'s "quoted".png',
+        "two\nlines.png",
+        "-dash.png",
+        "täglich.png",
+        "run.png",
+        "50%*[a].png",
+    ]
     folder = tmp_path / "slides"
     for place, name in (("a", "same.png"), ("b", "same.png"), *((".", name) for name in names)):
         (folder / place).mkdir(parents=True, exist_ok=True)

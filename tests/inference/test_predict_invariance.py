@@ -16,9 +16,9 @@ from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.graph import open_cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.numbering import numbered_nuclei
+from wsiseg.inference.outputs import Observer
 from wsiseg.inference.plan import label_tasks, object_tasks
 from wsiseg.inference.slide import Tally
-from wsiseg.inference.outputs import Observer
 from wsiseg.inference.stages import ObjectsJob, StageResult
 from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore, create_store
 from wsiseg.network.model import load_model
@@ -41,16 +41,30 @@ def expected(tmp_path_factory: pytest.TempPathFactory, svs_slide: Path, model_fi
 
 @pytest.mark.parametrize(
     ("tile_px", "workers", "reader"),
-    [(160, 2, "auto"), (256, 1, "openslide"), (500, 2, "auto"), (1024, 2, "tiffslide"), (2048, 2, "tiffslide")],
+    [
+        (160, 2, "auto"),
+        (256, 1, "openslide"),
+        (500, 2, "auto"),
+        (1024, 2, "tiffslide"),
+        (2048, 2, "tiffslide"),
+    ],
 )
 def test_tiles_workers_and_reader_change_nothing(
-    tmp_path: Path, svs_slide: Path, model_file: Path, expected: dict[str, str], tile_px: int, workers: int, reader: str
+    tmp_path: Path,
+    svs_slide: Path,
+    model_file: Path,
+    expected: dict[str, str],
+    tile_px: int,
+    workers: int,
+    reader: str,
 ) -> None:
     predicted(svs_slide, tmp_path, model_file, tile_px=tile_px, workers=workers, reader=reader)
     assert digests(tmp_path) == expected
 
 
-def test_resampled_slides_are_the_same_for_any_tiling(tmp_path: Path, svs_slide: Path, model_file: Path) -> None:
+def test_resampled_slides_are_the_same_for_any_tiling(
+    tmp_path: Path, svs_slide: Path, model_file: Path
+) -> None:
     found = []
     for tile_px, reader in ((300, "openslide"), (2048, "tiffslide")):
         out = tmp_path / str(tile_px)
@@ -173,7 +187,9 @@ def test_real_slides_are_the_same_for_any_tiling(
     found = []
     for tile_px in (256, 500, 1024, 2048):
         out = tmp_path / str(tile_px)
-        (report,) = predicted(shared_data / "slides" / f"{name}.svs", out, model_file, tile_px=tile_px, **settings_)
+        (report,) = predicted(
+            shared_data / "slides" / f"{name}.svs", out, model_file, tile_px=tile_px, **settings_
+        )
         assert report.state == "done", report.cause
         found.append(digests(out, name))
     assert found[1:] == found[:1] * 3

@@ -44,7 +44,10 @@ def test_store_is_an_ome_zarr_that_another_reader_opens(out: Path) -> None:
     attributes = zarr.open_group(out / "slide.zarr", mode="r").attrs.asdict()["ome"]
     assert attributes["version"] == "0.5"
     transforms = attributes["multiscales"][0]["datasets"][1]["coordinateTransformations"]
-    assert transforms == [{"type": "scale", "scale": [0.5, 0.5]}, {"type": "translation", "translation": [0.125, 0.125]}]
+    assert transforms == [
+        {"type": "scale", "scale": [0.5, 0.5]},
+        {"type": "translation", "translation": [0.125, 0.125]},
+    ]
 
 
 def test_store_is_what_the_ome_zarr_models_expect(out: Path) -> None:
@@ -62,7 +65,9 @@ def test_what_holds_no_tissue_is_not_stored(tmp_path: Path, svs_slide: Path, mod
     predicted(svs_slide, tmp_path, model_file, tissue=TissueConfig(mask=str(tmp_path / "mask.png")))
     store = tmp_path / "slide.zarr"
     for name in ("0", "labels/nuclei/0", "haematoxylin"):
-        chunks = [file.relative_to(store / name / "c") for file in (store / name / "c").rglob("*") if file.is_file()]
+        chunks = [
+            file.relative_to(store / name / "c") for file in (store / name / "c").rglob("*") if file.is_file()
+        ]
         assert chunks
         assert {chunk.parts[1] for chunk in chunks} == {"0"}  # nothing right of column 1024
     assert not (store / "work").exists()
@@ -79,12 +84,16 @@ def test_ids_and_areas_agree_in_labels_table_and_polygons(out: Path) -> None:
     np.testing.assert_allclose([m["Area µm^2"] for m in measured], table["area_um2"], atol=0.006)
     rows, cols = (np.floor(table[f"centroid_{axis}_l0"]).astype(int) for axis in "yx")
     assert (labels[rows, cols] == table["id"]).mean() > 0.95  # but for crescents
-    assert {"centroid_x_um", "perimeter_um", "circularity", "mean_confidence", "haematoxylin_mean"} <= set(table)
+    assert {"centroid_x_um", "perimeter_um", "circularity", "mean_confidence", "haematoxylin_mean"} <= set(
+        table
+    )
     assert table.notna().all(axis=None)
     assert pq.read_schema(out / "slide.parquet").field("area_um2").metadata[b"unit"] == b"um^2"
 
 
-def test_polygons_keep_the_area_of_the_mask(out: Path, tmp_path: Path, svs_slide: Path, model_file: Path) -> None:
+def test_polygons_keep_the_area_of_the_mask(
+    out: Path, tmp_path: Path, svs_slide: Path, model_file: Path
+) -> None:
     pixels = np.count_nonzero(array(out / "slide.zarr", "labels/nuclei/0"))
     simplified = sum(shapely.geometry.shape(f["geometry"]).area for f in features(out / "slide.geojson"))
     assert simplified == pytest.approx(pixels, rel=0.01)
@@ -109,7 +118,8 @@ def faults(feature: dict[str, Any]) -> list[str]:
         "one part": geometry["type"] == "MultiPolygon" and len(parts) < 2,
         "open ring": any(ring[0] != ring[-1] or len(ring) < 4 for part in parts for ring in part),
         "off the grid": np.abs(points * 100 - np.rint(points * 100)).max() > 1e-4,
-        "kind": properties["objectType"] != "detection" or set(properties) != {"objectType", "classification", "measurements"},
+        "kind": properties["objectType"] != "detection"
+        or set(properties) != {"objectType", "classification", "measurements"},
         "class": properties["classification"] != {"name": "Nucleus", "color": [200, 0, 0]},
         "measurements": not all(np.isfinite(value) for value in properties["measurements"].values()),
         "keys": set(feature) != {"type", "id", "geometry", "properties"} or feature["type"] != "Feature",
@@ -187,7 +197,9 @@ def test_only_tissue_is_read_and_a_mask_or_the_user_says_what_it_is(
     mask = np.zeros((118, 150), np.uint8)
     mask[60:80, 10:40] = 255  # level-0 rows 600..800, columns 100..400
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    (report,) = predicted(svs_slide, tmp_path / "mask", model_file, tissue=TissueConfig(mask=str(tmp_path / "mask.png")))
+    (report,) = predicted(
+        svs_slide, tmp_path / "mask", model_file, tissue=TissueConfig(mask=str(tmp_path / "mask.png"))
+    )
     assert report.tiles == 1
     assert read == [Box(0, 512 - 83, 512 + 83, 1024 + 83)]
     table = pd.read_parquet(tmp_path / "mask" / "slide.parquet")
@@ -201,7 +213,9 @@ def test_only_tissue_is_read_and_a_mask_or_the_user_says_what_it_is(
     assert report.tissue_mm2 == pytest.approx(1500 * 1180 * 0.25**2 * 1e-6, rel=1e-3)
 
 
-def test_the_python_call_takes_the_config_of_the_command(tmp_path: Path, small_slide: Path, model_file: Path) -> None:
+def test_the_python_call_takes_the_config_of_the_command(
+    tmp_path: Path, small_slide: Path, model_file: Path
+) -> None:
     config = PredictConfig(gzip=True, workers=1)
     (report,) = predict([small_slide], tmp_path, model_file, slide_mpp=0.25, config=config)
     assert report.nuclei > 20

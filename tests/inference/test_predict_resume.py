@@ -20,7 +20,9 @@ from wsiseg.inference.stages import compute_block, compute_tile
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, svs_slide: Path, model_file: Path) -> dict[str, str]:
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, svs_slide: Path, model_file: Path
+) -> dict[str, str]:
     out = tmp_path_factory.mktemp("undisturbed")
     predicted(svs_slide, out, model_file, tile_px=256)
     return digests(out)
@@ -47,7 +49,14 @@ class StopAfter(Observer):
 
 
 @pytest.mark.parametrize(
-    "stop", [{"results": 1}, {"results": 4}, {"results": 20}, {"phase": "writing polygons"}, {"phase": "writing labels"}]
+    "stop",
+    [
+        {"results": 1},
+        {"results": 4},
+        {"results": 20},
+        {"phase": "writing polygons"},
+        {"phase": "writing labels"},
+    ],
 )
 def test_a_stopped_run_is_resumed_and_nothing_is_computed_twice(
     tmp_path: Path,

@@ -11,7 +11,6 @@ import click
 from wsiseg.cli import options
 
 if TYPE_CHECKING:
-    from wsiseg.inference.graph import available_cores
     from wsiseg.inference.survey import SlideSurvey
 
 
@@ -45,6 +44,7 @@ def command(
 
     from wsiseg.config import TissueConfig
     from wsiseg.inference.engine import make_engine
+    from wsiseg.inference.graph import available_cores
     from wsiseg.inference.survey import measure_speed, survey
     from wsiseg.network.model import load_model
     from wsiseg.slides.sources import expand

@@ -41,10 +41,11 @@ optional_slides_argument = click.argument("slides", nargs=-1, metavar="SLIDES...
 
 def output_option(default: str | None, text: str) -> Decorator[Any]:
     """Add -o/--output-dir."""
+    # click takes an explicit default of None for an answer, and would not ask.
+    otherwise: dict[str, Any] = {"required": True} if default is None else {"default": default}
     return click.option(
-        "-o", "--output-dir", "output", type=click.Path(path_type=Path, file_okay=False),
-        default=default, required=default is None, help=text,
-    )  # fmt: skip
+        "-o", "--output-dir", "output", type=click.Path(path_type=Path, file_okay=False), help=text, **otherwise
+    )
 
 
 model_option = click.option(

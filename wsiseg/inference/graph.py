@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -75,13 +76,14 @@ class RemoteCluster(Cluster):
         """See `Cluster.run`."""
         from distributed import as_completed
 
-        futures = self._client.compute(list(_delayed(tasks).values()), retries=2)
-        try:
-            for future in as_completed(futures):
-                on_result(future.result())
-                future.release()
-        finally:
-            self._client.cancel(futures)
+        with self._client.as_current():
+            futures = self._client.compute(list(_delayed(tasks).values()), retries=2)
+            try:
+                for future in as_completed(futures):
+                    on_result(future.result())
+                    future.release()
+            finally:
+                self._client.cancel(futures)
 
 
 def available_cores() -> int:
@@ -109,6 +111,18 @@ def _call(stage: Stage, job: Any, arguments: tuple[Any, ...], _after: list[Any])
     return stage(job, *arguments)
 
 
+def _knock(scheduler: str) -> None:
+    """Raise if nothing listens at an address; a Client would try for long and leave tracebacks."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    kind, place = parse_address(scheduler)
+    if kind in ("tcp", "tls"):
+        host, port = parse_host_port(place)
+        if port is None:
+            raise ValueError("the address has no port (tcp://HOST:8786)")
+        socket.create_connection((host, port), timeout=10).close()
+
+
 @contextmanager
 def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
     """Give the cluster of an address, or threads of this process.
@@ -125,6 +139,7 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
     from distributed import Client
 
     try:
+        _knock(scheduler)
         client = Client(scheduler, timeout="20s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}; start one with `dask scheduler`") from error
