@@ -66,3 +66,19 @@ def test_damaged_headers_do_no_harm(tmp_path: Path) -> None:
             damaged[at] = rng.integers(0, 256)
         (tmp_path / "damaged.dcm").write_bytes(bytes(damaged))
         assert isinstance(series_uid(str(tmp_path / "damaged.dcm")), str | None)
+
+
+def test_frames_that_lead_outside_the_file_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path, "1.2.7")
+    path = tmp_path / "7-level1.dcm"
+    raw = path.read_bytes()
+    table = raw.find(b"\xe0\x7f\x10\0") + 20
+    for at in (table + 6, table + 1):
+        damaged = bytearray(raw)
+        damaged[at] ^= 0x90
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(SlideError, match="outside the file"):
+            open_slide(path)
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(SlideError, match="outside the file"):
+        open_slide(path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
+
+import numpy as np
 
 from wsiseg.errors import SlideError
 
@@ -11,6 +14,8 @@ HEAD_BYTES = 2**16
 LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 SERIES_UID = (0x0020, 0x000E)
 SOP_CLASS_UID = (0x0008, 0x0016)
+PIXEL_DATA, LONG_OFFSETS = b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff", b"\xe0\x7f\x01\0OV\0\0"
+ITEM = b"\xfe\xff\0\xe0"
 SLIDE_MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
@@ -112,3 +117,42 @@ def first_instance(folder: str) -> str:
     if len(series) > 1:
         raise SlideError(folder, f"holds {len(series)} DICOM series; give one file of the series you want")
     return next(iter(series.values()))[0]
+
+
+def check_frames(path: str) -> None:
+    """Refuse a DICOM file whose table of frames leads outside of it: OpenSlide 4 follows it and crashes.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    SlideError
+        When a frame does not start and end inside the file.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(PIXEL_DATA)
+        if at < 0:
+            return
+        table = at + len(PIXEL_DATA)
+        length = _item_length(path, data, table)
+        first = table + 8 + length
+        offsets = np.frombuffer(data[table + 8 : first], "<u4", length // 4).tolist()
+        extended = data.find(LONG_OFFSETS, 0, at)
+        if extended >= 0:
+            start = extended + len(LONG_OFFSETS) + 4
+            count = int.from_bytes(data[start - 4 : start], "little")
+            offsets += np.frombuffer(data[start : start + count // 8 * 8], "<u8").tolist()
+        for offset in offsets:
+            _item_length(path, data, first + offset)
+        while not offsets and data[first : first + 4] == ITEM:
+            first += 8 + _item_length(path, data, first)
+
+
+def _item_length(path: str, data: mmap.mmap, at: int) -> int:
+    """Return the length of the item at a place (PS3.5, 7.5), which must end inside the file."""
+    length = int.from_bytes(data[at + 4 : at + 8], "little")
+    if at + 8 > len(data) or data[at : at + 4] != ITEM or at + 8 + length > len(data):
+        raise SlideError(path, "its frames lead outside the file; it is damaged or cut off")
+    return length

@@ -15,7 +15,7 @@ import openslide
 from numpy.typing import NDArray
 
 from wsiseg.errors import SlideError
-from wsiseg.slides import files
+from wsiseg.slides import dicom, files
 from wsiseg.slides.compose import over_white
 from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
 from wsiseg.slides.reader import Slide
@@ -40,9 +40,13 @@ class OpenSlideSlide(Slide):
             raise SlideError(self.path, "reads local files only")
         path = self.path
         if os.path.isdir(path):
-            from wsiseg.slides.dicom import first_instance
-
-            path = first_instance(path)
+            path = dicom.first_instance(path)
+        if dicom.is_dicom(path):
+            # OpenSlide opens all files of the series
+            for instance in dicom.series_in(os.path.dirname(path) or ".").get(
+                dicom.series_uid(path) or "", []
+            ):
+                dicom.check_frames(instance)
         return openslide.OpenSlide(path)
 
     def _describe(self, handle: Any) -> Facts:
