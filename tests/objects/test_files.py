@@ -13,6 +13,7 @@ from shapely.geometry import shape
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.geojson import GeoJSONWriter, nucleus_uuids
+from wsiseg.objects.geojson_text import geometry_texts
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.objects.records import RECORDS, describe
 from wsiseg.objects.segment import segment
@@ -72,6 +73,22 @@ def test_geojson_is_what_qupath_reads(tmp_path, table):
         assert measurements["Nucleus ID"] == row["id"]
         assert measurements["Area µm^2"] == pytest.approx(row["area_um2"], abs=0.0051)
         assert "Mean haematoxylin" not in measurements
+
+
+def test_geometry_texts_are_those_of_shapely():
+    ring = [(0, 0.01), (0.1, -1.5), (1, 9.99), (10, 99.5), (100, 0), (123456.78, 0.99), (99999999.99, 0.01)]
+    square, hole = shapely.box(0, 0, 9, 9), shapely.box(1, 1.25, 2, 2)
+    shapes = [
+        shapely.Polygon(ring),
+        square.difference(hole),
+        shapely.MultiPolygon([square, shapely.box(10, 10, 11.5, 12)]),
+        square,
+    ]
+    wkb = pa.array(shapely.to_wkb(shapes), pa.binary())
+    for array, wanted in [(wkb, shapes), (wkb.slice(1, 2), shapes[1:3]), (wkb.slice(0, 0), [])]:
+        texts = geometry_texts(array).to_pylist()
+        assert list(map(json.loads, texts)) == [json.loads(shapely.to_geojson(each)) for each in wanted]
+    assert ",[123456.78,0.99],[99999999.99,0.01]," in geometry_texts(wkb)[0].as_py()
 
 
 def test_geojson_of_no_nuclei(tmp_path):

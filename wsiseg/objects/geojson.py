@@ -12,10 +12,10 @@ from typing import IO, Self, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 from numpy.typing import NDArray
 
 from wsiseg.objects.beside import beside, settle
+from wsiseg.objects.geojson_text import geometry_texts
 
 COLOR = (200, 0, 0)
 MEASUREMENTS = {
@@ -33,7 +33,7 @@ MEASUREMENTS = {
 
 HEAD = b'{"type":"FeatureCollection","features":[\n'
 TAIL = b"\n]}\n"
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 10_000
 
 
 def nucleus_uuids(fingerprint: str, ids: NDArray[np.integer]) -> NDArray[np.bytes_]:
@@ -84,8 +84,7 @@ def features(table: pa.Table, fingerprint: str = "") -> pa.Array:
         Strings.
     """
     ids = table["id"].to_numpy()
-    shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
-    geometry = pa.array(shapely.to_geojson(shapes), pa.string())
+    geometry = geometry_texts(table["geometry"].combine_chunks())
     classification = json.dumps({"name": "Nucleus", "color": COLOR}, separators=(",", ":"))
     parts: list[pa.Array | str] = [
         ',\n{"type":"Feature","id":"',
