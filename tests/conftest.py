@@ -19,15 +19,17 @@ def shared_data() -> Path:
     """The real slides and images beside the project; tests that need them skip where they are not."""
     if not SHARED_DATA.is_dir():
         pytest.skip(
-            "real slides are not beside the project (set WSISEG_TEST_DATA to a folder with slides/, free/, monuseg/)"
+            "real slides are not beside the project (WSISEG_TEST_DATA: folder of slides/, free/, monuseg/)"
         )
     return SHARED_DATA
 
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model set by hand that finds what is dark in the red, as nuclei are; a touch of chance in every layer makes
-    the whole 83 px around a pixel count."""
+    """A model set by hand that finds what is dark in the red, as nuclei are.
+
+    A touch of chance in every layer makes the whole 83 px around a pixel count.
+    """
     import torch
 
     from wsiseg.network.fcnn import FCNN

@@ -47,7 +47,7 @@ def array(store: Path, name: str) -> NDArray[Any]:
 
 
 def digests(folder: Path, name: str = "slide") -> dict[str, str]:
-    """Return the hash of each output of a slide: files by their bytes, arrays of the store by their values."""
+    """Return the hash of each output of a slide: files by their bytes, the store by its arrays."""
     store = folder / f"{name}.zarr"
     found = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from wsiseg.inference.plan import label_tasks, object_tasks
 from wsiseg.inference.slide import Tally
 from wsiseg.inference.stages import ObjectsJob, StageResult
 from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore, create_store
-from wsiseg.network.model import load_model
+from wsiseg.network.appearance import rgb_table
+from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import segment
 from wsiseg.slides import open_slide
@@ -73,6 +75,19 @@ def test_resampled_slides_are_the_same_for_any_tiling(
     assert found[0] == found[1]
 
 
+def test_a_network_that_sees_stains_finds_the_same_for_any_tiling_and_reader(
+    tmp_path: Path, svs_slide: Path, model_file: Path
+) -> None:
+    model = load_model(model_file)
+    save_model(tmp_path / "stains.safetensors", model.network, replace(model.info, input="stains"))
+    found = []
+    for tile_px, reader in ((300, "openslide"), (2048, "tiffslide")):
+        out = tmp_path / str(tile_px)
+        predicted(svs_slide, out, tmp_path / "stains.safetensors", tile_px=tile_px, reader=reader)
+        found.append(digests(out))
+    assert found[0] == found[1]
+
+
 def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
     tmp_path: Path, svs_slide: Path, model_file: Path
 ) -> None:
@@ -80,7 +95,9 @@ def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
     confidence, labels = (array(tmp_path / "slide.zarr", name) for name in ("0", "labels/nuclei/0"))
     with open_slide(svs_slide) as slide:
         view = SlideView(slide, 0.25)
-        whole = Kernel.of(load_model(model_file), "cpu", 1).engine.confidence(view.read(view.frame))
+        whole = Kernel.of(load_model(model_file), "cpu", 1).engine.confidence(
+            view.read(view.frame), rgb_table()
+        )
     # windows of another shape are summed in another order: a rounding step at most
     assert np.abs(confidence / 255 - whole).max() < 0.5 / 255 + 1e-4
 
@@ -92,7 +109,7 @@ def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
 
 
 def disks(width: int, height: int, places: list[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
-    """Return confidence that falls from a disk's middle outwards; places are shares of the frame and a radius in px."""
+    """Return confidence that falls from disks outwards; a place is x and y as shares, radius, stretch."""
     rows, cols = np.mgrid[:height, :width]
     field = np.zeros((height, width))
     for x, y, radius, stretch in places:

@@ -1,4 +1,4 @@
-"""What a finished slide leaves: files that agree with each other, with the slide, and with the formats' rules."""
+"""What a finished slide leaves: files that agree with each other, the slide, and the formats' rules."""
 
 from __future__ import annotations
 

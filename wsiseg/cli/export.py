@@ -33,7 +33,7 @@ def command(
     tile_size: int,
     workers: int | None,
 ) -> None:
-    """Write GeoJSON and Parquet again from STORES (OUT/<name>.zarr), with other settings, without the network."""
+    """Write GeoJSON and Parquet again from STORES (OUT/<name>.zarr), with other settings; no network runs."""
     from dataclasses import replace
     from typing import Any
 

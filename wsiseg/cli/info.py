@@ -39,7 +39,7 @@ def command(
     reader: str,
     as_json: bool,
 ) -> None:
-    """Say what SLIDES are: reader, size, levels, mpp, tissue, and what predict would do and how long it may take."""
+    """Say what SLIDES are: reader, size, levels, mpp, tissue, and how long predict may take."""
     from dataclasses import asdict
 
     from wsiseg.config import TissueConfig
@@ -74,7 +74,8 @@ def _text(found: SlideSurvey) -> str:
     if found.megapixels is not None:
         lines.append(f"  tissue   {found.tissue_share:.0%} of the slide, {found.tissue_mm2:.2f} mm2")
         lines.append(
-            f"  predict  {found.megapixels:,.1f} MP at {found.network_mpp:g} um per pixel, about {_duration(found.seconds)}"
+            f"  predict  {found.megapixels:,.1f} MP at {found.network_mpp:g} um per pixel, "
+            f"about {_duration(found.seconds)}"
         )
     lines += [f"  warning  {warning}" for warning in found.warnings]
     if found.error is not None:
@@ -86,4 +87,8 @@ def _duration(seconds: float | None) -> str:
     whole = round(seconds or 0)
     if whole < 60:
         return f"{max(whole, 1)} s"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s"
+        if whole < 3600
+        else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )

@@ -90,7 +90,7 @@ def _say(ctx: click.Context, message: str) -> None:
 )
 @click.version_option(__version__, prog_name="wsiseg")
 def cli() -> None:
-    """Segment the nuclei of whole-slide images, learned without labels.
+    r"""Segment the nuclei of whole-slide images, learned without labels.
 
     \b
     wsiseg predict slide.svs -o out     nuclei with the model that ships

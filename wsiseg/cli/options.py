@@ -44,7 +44,12 @@ def output_option(default: str | None, text: str) -> Decorator[Any]:
     # click takes an explicit default of None for an answer, and would not ask.
     otherwise: dict[str, Any] = {"required": True} if default is None else {"default": default}
     return click.option(
-        "-o", "--output-dir", "output", type=click.Path(path_type=Path, file_okay=False), help=text, **otherwise
+        "-o",
+        "--output-dir",
+        "output",
+        type=click.Path(path_type=Path, file_okay=False),
+        help=text,
+        **otherwise,
     )
 
 
@@ -68,7 +73,11 @@ device_option = click.option(
     "-d", "--device", default="auto", metavar="[auto|cpu|cuda|cuda:N|mps]", help="Where the network runs."
 )
 workers_option = click.option(
-    "-w", "--workers", "--num-workers", type=click.IntRange(1), help="Threads.  [default: the machine's cores]"
+    "-w",
+    "--workers",
+    "--num-workers",
+    type=click.IntRange(1),
+    help="Threads.  [default: the machine's cores]",
 )
 tile_option = click.option(
     "--tile-size", type=click.IntRange(64), default=2048, metavar="PX",
@@ -113,9 +122,9 @@ def _objects_options(function: F, min_area_um2: float | None, simplify_um: float
         "--simplify", type=click.FloatRange(0, 5), default=simplify_um, metavar="UM",
         help=f"How far an outline may lie from the exact one; 0 keeps every pixel corner.{otherwise}",
     )(function)  # fmt: skip
-    function = click.option(
-        "--no-splitting", is_flag=True, help="Leave touching nuclei in one piece."
-    )(function)
+    function = click.option("--no-splitting", is_flag=True, help="Leave touching nuclei in one piece.")(
+        function
+    )
     function = click.option(
         "--min-area", type=click.FloatRange(0), default=min_area_um2, metavar="UM2",
         help=f"Drop smaller nuclei.{otherwise}",

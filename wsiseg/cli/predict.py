@@ -11,7 +11,9 @@ from wsiseg.cli import options
 
 @click.command()
 @options.slides_argument
-@options.output_option(None, "Folder of the outputs; finished slides in it are skipped, unfinished ones resumed.")
+@options.output_option(
+    None, "Folder of the outputs; finished slides in it are skipped, unfinished ones resumed."
+)
 @options.model_option
 @options.mpp_option
 @options.slide_mpp_option
@@ -49,8 +51,8 @@ def command(
 ) -> None:
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
-    For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one row a
-    nucleus) and .png (preview); OUT/summary.csv and OUT/run.json say what became of all.
+    For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one
+    row a nucleus) and .png (preview); OUT/summary.csv and OUT/run.json say what became of all.
     """
     from wsiseg.api import predict
     from wsiseg.cli.progress import BatchProgress

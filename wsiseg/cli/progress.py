@@ -61,7 +61,8 @@ class BatchProgress(Observer):
         self._megapixels, self._done, self._resumed = megapixels, resumed_megapixels, resumed_megapixels
         self._started = self._last_line = time.monotonic()
         if self._bars:
-            self._slide_bar = self._bars.add_task(name, total=megapixels, completed=resumed_megapixels, speed="")
+            self._slide_bar = self._bars.add_task(name, total=megapixels, speed="")
+            self._bars.update(self._slide_bar, completed=resumed_megapixels)
         elif self._verbosity >= 0:
             resumed = f", {resumed_megapixels:.1f} MP done before" if resumed_megapixels else ""
             self._line(f"{name}: {megapixels:.1f} MP of tissue{resumed}")

@@ -25,7 +25,7 @@ def nuclei_again(
     cluster: Cluster,
     on_result: OnResult,
 ) -> Iterator[SlideStore]:
-    """Find the nuclei of a finished store with other settings; give a store of their records, which goes afterwards.
+    """Find the nuclei of a finished store again; give a store of their records, which goes afterwards.
 
     Parameters
     ----------

@@ -67,7 +67,9 @@ def predict_slides(
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
     _make_folder(folder)
-    kernel = Kernel.of(model, resolve_device(config.device) if config.scheduler is None else config.device, workers)
+    kernel = Kernel.of(
+        model, resolve_device(config.device) if config.scheduler is None else config.device, workers
+    )
     reports: list[SlideReport] = []
     log = RunLog(folder, model, config)
     with open_cluster(config.scheduler, workers) as cluster:
@@ -99,11 +101,14 @@ def _make_folder(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise StoreError(f"{folder}: the output folder cannot be written: {error.strerror or error}") from error
+        raise StoreError(
+            f"{folder}: the output folder cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def _attempt(run: SlideRun) -> SlideReport:
     started = time.perf_counter()
+    problem: BaseException
     try:
         return run.predict()
     except WsisegError as error:
@@ -117,7 +122,9 @@ def _attempt(run: SlideRun) -> SlideReport:
     except Exception as error:
         # A defect of ours or of a library: this slide is lost, the batch is not.
         cause, problem = f"{type(error).__name__}: {error}", error
-    report = SlideReport(run.source.name, run.source.path, state="failed", cause=_without_path(cause, problem))
+    report = SlideReport(
+        run.source.name, run.source.path, state="failed", cause=_without_path(cause, problem)
+    )
     report.seconds = round(time.perf_counter() - started, 2)
     run.observer.failed(problem)
     return report
@@ -166,10 +173,10 @@ class RunLog:
             return {}
 
     def _write(self) -> None:
-        with _replacing(self._folder / "run.json") as path:
+        with _Replacing(self._folder / "run.json") as path:
             path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
         with (
-            _replacing(self._folder / "summary.csv") as path,
+            _Replacing(self._folder / "summary.csv") as path,
             # Names of files need not be valid text.
             path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
@@ -178,7 +185,7 @@ class RunLog:
             writer.writerows(self._rows.values())
 
 
-class _replacing:
+class _Replacing:
     """Give a path beside the target and put it in place if nothing failed."""
 
     def __init__(self, target: Path) -> None:

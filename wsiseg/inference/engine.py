@@ -84,7 +84,9 @@ def resolve_device(device: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     if base == "cuda" and (not torch.cuda.is_available() or int(number or 0) >= torch.cuda.device_count()):
-        raise UsageError(f"device {device!r} is not there; {torch.cuda.device_count()} CUDA devices are visible")
+        raise UsageError(
+            f"device {device!r} is not there; {torch.cuda.device_count()} CUDA devices are visible"
+        )
     if base == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps' is not there; it needs a Mac with an Apple chip")
     return device

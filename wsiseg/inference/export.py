@@ -74,8 +74,12 @@ def stored_objects(store: SlideStore) -> ObjectsConfig:
     """Return the settings with which a store's nuclei were found."""
     stored: Mapping[str, Any] = store.provenance["identity"]["objects"]
     known = asdict(ObjectsConfig())
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    return replace(ObjectsConfig(), **{key: value for key, value in values.items() if key in known})
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in stored.items()
+        if key in known
+    }
+    return replace(ObjectsConfig(), **values)
 
 
 def open_finished(path: Path) -> SlideStore:
@@ -84,5 +88,7 @@ def open_finished(path: Path) -> SlideStore:
         raise StoreError(f"{path}: no such store; give a folder OUT/<name>.zarr that `wsiseg predict` wrote")
     store = SlideStore(path.resolve())
     if store.provenance.get("state") != "complete":
-        raise StoreError(f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it")
+        raise StoreError(
+            f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
+        )
     return store

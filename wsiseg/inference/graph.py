@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import dask
+from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
@@ -61,7 +61,7 @@ class LocalCluster(Cluster):
                 on_result(value)
 
         with Callback(posttask=told):
-            dask.compute(
+            compute(
                 *_delayed(tasks).values(), scheduler="threads", pool=self._pool, num_workers=self._workers
             )
 
@@ -142,6 +142,8 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
         _knock(scheduler)
         client = Client(scheduler, timeout="20s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}; start one with `dask scheduler`") from error
+        raise UsageError(
+            f"no Dask scheduler answers at {scheduler}: {error}; start one with `dask scheduler`"
+        ) from error
     with client:
         yield RemoteCluster(client)

@@ -130,16 +130,16 @@ class Observer:
     """What a run tells whoever watches; this one says nothing."""
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """A slide's plan is known."""
+        """Hear that a slide's plan is known."""
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
-        """A block or tile is done."""
+        """Hear that a block or tile is done."""
 
     def phase(self, name: str) -> None:
-        """The slide enters a phase after the network."""
+        """Hear that the slide enters a phase after the network."""
 
     def slide_ended(self, report: SlideReport) -> None:
-        """A slide is done, skipped or failed."""
+        """Hear that a slide is done, skipped or failed."""
 
     def failed(self, error: BaseException) -> None:
-        """An error ended a slide; its cause is told again by `slide_ended`."""
+        """Hear of an error that ended a slide; `slide_ended` tells its cause again."""

@@ -49,7 +49,7 @@ def network_tasks(job: NetworkJob) -> tuple[dict[Key, Task], Plan]:
 
 
 def object_tasks(job: ObjectsJob, network: dict[Key, Task]) -> dict[Key, Task]:
-    """Return the tiles with confidence, or with blocks still to come, that are not done; each waits for its blocks."""
+    """Return the tiles that are not done and have, or will have, confidence; each waits for its blocks."""
     store = job.store
     computed = np.asarray(job.pixels.array("status/network")[:]) == DONE
     status = np.asarray(store.array("status/objects")[:])

@@ -100,12 +100,18 @@ class SlideRun:
     @property
     def _engine_name(self) -> str:
         # With a scheduler the network is on its workers; this machine may not even have their device.
-        return self.kernel.engine.name if self.config.scheduler is None else f"{self.config.device} of dask workers"
+        return (
+            self.kernel.engine.name
+            if self.config.scheduler is None
+            else f"{self.config.device} of dask workers"
+        )
 
     def _view(self, slide: Slide) -> SlideView:
         view = SlideView(slide, self.config.mpp or self.model.info.mpp, slide_mpp=self.source.mpp)
         if view.width < 1 or view.height < 1:
-            raise SlideError(self.source.path, f"is smaller than one pixel at {view.mpp:g} um/px; check --slide-mpp")
+            raise SlideError(
+                self.source.path, f"is smaller than one pixel at {view.mpp:g} um/px; check --slide-mpp"
+            )
         return view
 
     @property
@@ -121,7 +127,7 @@ class SlideRun:
         return Identity(self.model.sha256, slide.fingerprint, frame, objects, tissue)
 
     def _is_finished(self, identity: Identity) -> bool:
-        """Whether the slide was done before; removes outputs with --overwrite, refuses those of other settings."""
+        """Whether the slide was done; removes outputs with --overwrite, refuses those of other settings."""
         out = self.outputs
         if self.config.overwrite:
             out.remove()
@@ -157,7 +163,7 @@ class SlideRun:
         return create_store(self.outputs.unfinished, identity, tissue, self.config.tile_px, provenance)
 
     def _table(self, store: SlideStore) -> npt.NDArray[np.float32]:
-        """What the network sees of this slide's pixels."""
+        """Return what the network sees of this slide's pixels."""
         if self.model.info.input == "rgb":
             return rgb_table()
         return stain_table(StainScale(**store.provenance["stains"]))
@@ -197,7 +203,10 @@ class SlideRun:
         report.stage_seconds = {step: round(value, 2) for step, value in sorted(tally.seconds.items())}
         report.failed_tiles = int((np.asarray(store.array("status/network")[:]) == FAILED).sum())
         if not plan.blocks:
-            warnings = (*warnings, "no tissue found, so the outputs are empty; --no-tissue takes the whole slide")
+            warnings = (
+                *warnings,
+                "no tissue found, so the outputs are empty; --no-tissue takes the whole slide",
+            )
         report.warnings = "; ".join(warnings)
         failures = store.failures()
         if report.failed_tiles:
@@ -210,7 +219,9 @@ class SlideRun:
         try:
             os.replace(self.outputs.unfinished, self.outputs.store)
         except OSError as error:
-            raise StoreError(f"{self.outputs.store}: cannot be put in place: {error.strerror or error}") from error
+            raise StoreError(
+                f"{self.outputs.store}: cannot be put in place: {error.strerror or error}"
+            ) from error
         SlideStore(self.outputs.store).remove_work()
         self.outputs.remove_leftovers()
 

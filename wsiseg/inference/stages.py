@@ -1,7 +1,7 @@
 """The stages of one slide as functions of a block or tile; workers run them in any order, each at most once.
 
-Network blocks have one size, are anchored to the slide and trimmed to its tissue: what the network sees of a pixel
-never depends on the tile size, and so neither does the confidence, bit for bit.
+Network blocks have one size, are anchored to the slide and trimmed to its tissue: what the network sees of a
+pixel never depends on the tile size, and so neither does the confidence, bit for bit.
 """
 
 from __future__ import annotations
@@ -231,19 +231,19 @@ def _window(store: SlideStore, name: str, box: Box) -> UInt8:
 def _within_tissue(found: Segmented, job: ObjectsJob) -> Segmented:
     """Drop the objects whose marker lies off the tissue."""
     scale = job.store.frame.scale_l0
-    rows, cols = found.markers[:, 0], found.markers[:, 1]
-    return found.kept(job.tissue.at((cols + 0.5) * scale, (rows + 0.5) * scale))
+    places_l0 = (found.markers.astype(np.float64) + 0.5) * scale
+    return found.kept(job.tissue.at(places_l0[:, 1], places_l0[:, 0]))
 
 
 def paint_labels(job: ObjectsJob, row: int, col: int) -> StageResult:
-    """Write one shard of the label image with the final ids: the place of a nucleus among the sorted keys, from 1."""
+    """Write one shard of the label image with the final ids: places among the sorted keys, from 1."""
     store, clock = job.store, _Clock()
     keys = store.keys
     core = store.blocks.tile(row, col).core
     painted = np.zeros((core.height, core.width), np.uint32)
-    status = store.array("status/objects")
+    done = np.asarray(store.array("status/objects")[:]) == DONE
     for tile in store.tiles.meeting(core):
-        if int(status[tile.row, tile.col]) != DONE:
+        if not done[tile.row, tile.col]:
             continue
         shared = tile.core.clipped(core)
         local = _window(store, "work/labels", shared)
@@ -269,7 +269,7 @@ CELL_PX = 2048
 
 
 def marker_keys(table: pa.Table, width: int) -> npt.NDArray[np.int64]:
-    """Return the sort keys that number nuclei: by cell of CELL_PX, then by row and column; the same for any tiling.
+    """Return the keys that order nuclei: by cell of CELL_PX, row and column; the same for any tiling.
 
     Parameters
     ----------
@@ -281,7 +281,8 @@ def marker_keys(table: pa.Table, width: int) -> npt.NDArray[np.int64]:
     rows = table["marker_row"].to_numpy().astype(np.int64)
     cols = table["marker_col"].to_numpy().astype(np.int64)
     cells = (rows // CELL_PX) * -(-width // CELL_PX) + cols // CELL_PX
-    return (cells * CELL_PX + rows % CELL_PX) * CELL_PX + cols % CELL_PX
+    keys: npt.NDArray[np.int64] = (cells * CELL_PX + rows % CELL_PX) * CELL_PX + cols % CELL_PX
+    return keys
 
 
 def reduce_level(job: ObjectsJob, group: str, level: int, row: int, col: int) -> StageResult:
@@ -295,4 +296,3 @@ def reduce_level(job: ObjectsJob, group: str, level: int, row: int, col: int) ->
     coarse[y0:y1, x0:x1] = source[::2, ::2] if group else _halved(source)
     clock.lap("pyramid")
     return StageResult("pyramid", row, col, seconds=clock.seconds)
-

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import zarr
+from zarr.codecs import ZstdCodec
 
 from wsiseg.errors import StoreError
 from wsiseg.slides.tiles import Grid
@@ -116,18 +117,21 @@ class SlideStore:
         """What the root attributes say of the run."""
         stored = self.root.attrs.asdict().get("wsiseg")
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            raise StoreError(f"{self.path}: not a store of this version of wsiseg; choose another folder or --overwrite")
+            raise StoreError(
+                f"{self.path}: not a store of this version of wsiseg; choose another folder or --overwrite"
+            )
         return stored
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array of the store by its path."""
-        found = self._arrays.get(name)
-        if found is None:
+        if name not in self._arrays:
             found = self.root[name]
             if not isinstance(found, zarr.Array):
-                raise StoreError(f"{self.path}: {name} is not an array; the store is damaged, use --overwrite")
+                raise StoreError(
+                    f"{self.path}: {name} is not an array; the store is damaged, use --overwrite"
+                )
             self._arrays[name] = found
-        return found
+        return self._arrays[name]
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
@@ -195,7 +199,9 @@ class SlideStore:
     @cached_property
     def keys(self) -> npt.NDArray[np.int64]:
         """The sorted keys of all nuclei, see `stages.marker_keys`."""
-        stored: npt.NDArray[np.int64] = np.load(self.path / "work" / "keys.npy", mmap_mode="r", allow_pickle=False)
+        stored: npt.NDArray[np.int64] = np.load(
+            self.path / "work" / "keys.npy", mmap_mode="r", allow_pickle=False
+        )
         return stored
 
     def note_failure(self, row: int, col: int, cause: str) -> None:
@@ -208,7 +214,9 @@ class SlideStore:
 
     def failures(self) -> list[dict[str, Any]]:
         """Return the blocks that stay empty with their causes, in raster order."""
-        found = [json.loads(file.read_text(encoding="utf-8")) for file in self.path.glob("work/failures/*.json")]
+        found = [
+            json.loads(file.read_text(encoding="utf-8")) for file in self.path.glob("work/failures/*.json")
+        ]
         return sorted(found, key=lambda failure: (failure["row"], failure["col"]))
 
     def annotate(self, **values: Any) -> None:
@@ -228,7 +236,7 @@ def create_store(
 ) -> SlideStore:
     """Create the empty arrays of a store.
 
-    The folder appears whole: it is made beside its place and renamed, so that a run killed here leaves nothing
+    The folder appears whole: it is made beside its place and renamed; a run killed here leaves nothing
     that looks like a store.
 
     Parameters
@@ -263,7 +271,10 @@ def create_store(
             _status(root, f"{'work/' if stage == 'labels' else ''}status/{stage}", grid.shape)
         root.attrs.update(
             {
-                "ome": {"version": "0.5", "multiscales": [_multiscales(str(provenance["name"]), frame.mpp, len(shapes), "mean")]},
+                "ome": {
+                    "version": "0.5",
+                    "multiscales": [_multiscales(str(provenance["name"]), frame.mpp, len(shapes), "mean")],
+                },
                 "wsiseg": {
                     "format": FORMAT,
                     "state": "unfinished",
@@ -298,7 +309,7 @@ def _level_shapes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _divisor(tile_px: int) -> int:
-    """Return the largest chunk of at most CHUNK_PX that parts a tile evenly, or the tile where none is near."""
+    """Return the largest chunk of at most CHUNK_PX that parts a tile evenly, or the whole tile."""
     near = [n for n in range(CHUNK_PX // 2, CHUNK_PX + 1) if tile_px % n == 0]
     return near[-1] if near else tile_px
 
@@ -312,7 +323,7 @@ def _image(
         dtype=dtype,
         chunks=(chunk_px, chunk_px),
         shards=(shard_px, shard_px) if shard_px > chunk_px else None,
-        compressors=[zarr.codecs.ZstdCodec(level=1)],
+        compressors=[ZstdCodec(level=1)],
         fill_value=0,
         dimension_names=("y", "x"),
         config={"write_empty_chunks": False},

@@ -63,7 +63,11 @@ class SlideSurvey:
 
 
 def survey(
-    source: SlideSource, network_mpp: float, seconds_per_megapixel: float, tissue: TissueConfig, reader: str = "auto"
+    source: SlideSource,
+    network_mpp: float,
+    seconds_per_megapixel: float,
+    tissue: TissueConfig,
+    reader: str = "auto",
 ) -> SlideSurvey:
     """Return what is known of a slide; errors are in it, not raised.
 
@@ -81,7 +85,10 @@ def survey(
     try:
         with open_slide(source.path, reader=reader) as slide:
             width, height = slide.dimensions
-            levels = [(*size, down) for size, down in zip(slide.level_dimensions, slide.level_downsamples, strict=True)]
+            levels = [
+                (*size, down)
+                for size, down in zip(slide.level_dimensions, slide.level_downsamples, strict=True)
+            ]
             known = {
                 "reader": slide.reader, "width_l0": width, "height_l0": height, "levels": levels,
                 "mpp": source.mpp or slide.mpp, "warnings": tuple(slide.warnings),
@@ -90,7 +97,9 @@ def survey(
             mpp_l0 = view.mpp / view.scale_l0
             found = find_tissue(slide, tissue, mpp_l0)
             grid = Grid(view.width, view.height, SHARD_PX)
-            boxes = [box for block in grid if (box := trimmed_core(block.core, found, view.scale_l0)) is not None]
+            boxes = [
+                box for block in grid if (box := trimmed_core(block.core, found, view.scale_l0)) is not None
+            ]
             pixels = sum((box.width + 2 * RADIUS_PX) * (box.height + 2 * RADIUS_PX) for box in boxes)
             known |= {
                 "tissue_share": found.share,
