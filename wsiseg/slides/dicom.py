@@ -119,6 +119,27 @@ def first_instance(folder: str) -> str:
     return next(iter(series.values()))[0]
 
 
+def check_series(path: str) -> None:
+    """Refuse a DICOM file if it, or a file beside it that may be of its series, leads outside of itself.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    SlideError
+        With the name of the damaged file.
+    """
+    series = series_uid(path)
+    folder = os.path.dirname(path) or "."
+    for name in sorted(os.listdir(folder)):
+        other = os.path.join(folder, name)
+        # OpenSlide opens what it takes for the series; a damaged header may not say so here
+        if os.path.isfile(other) and is_dicom(other) and series_uid(other) in (None, series):
+            check_frames(other)
+
+
 def check_frames(path: str) -> None:
     """Refuse a DICOM file whose table of frames leads outside of it: OpenSlide 4 follows it and crashes.
 

@@ -42,11 +42,7 @@ class OpenSlideSlide(Slide):
         if os.path.isdir(path):
             path = dicom.first_instance(path)
         if dicom.is_dicom(path):
-            # OpenSlide opens all files of the series
-            for instance in dicom.series_in(os.path.dirname(path) or ".").get(
-                dicom.series_uid(path) or "", []
-            ):
-                dicom.check_frames(instance)
+            dicom.check_series(path)
         return openslide.OpenSlide(path)
 
     def _describe(self, handle: Any) -> Facts:
