@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from wsiseg import __version__
+from wsiseg.cli.compiled import keep_compiled_code
 from wsiseg.cli.options import verbosity
 from wsiseg.errors import UsageError, WsisegError
 
@@ -102,6 +103,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    keep_compiled_code()
     try:
         cli(prog_name="wsiseg")
     except Terminated:

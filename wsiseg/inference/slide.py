@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,10 +85,11 @@ class SlideRun:
             frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
             identity = self._identity(slide, frame)
             report = SlideReport(self.source.name, self.source.path, reader=slide.reader, mpp=frame.mpp)
-            report.model, report.engine = self.model.sha256[:12], self._engine_name
+            report.model = self.model.sha256[:12]
             if self._is_finished(identity):
                 self._recall(slide, report)
                 return report
+            report.engine = self._engine_name
             store = self._open_store(identity, slide, view)
             pixels = NetworkJob(view, store.tissue, self.kernel, self._table(store), store)
             objects = ObjectsJob(store, store, store.tissue, self.config.objects, self._threshold)
@@ -154,12 +155,13 @@ class SlideRun:
         if self.outputs.unfinished.exists():
             return SlideStore(self.outputs.unfinished)
         tissue = find_tissue(slide, self.config.tissue, identity.frame.mpp / identity.frame.scale_l0)
-        provenance = {
+        provenance: dict[str, Any] = {
             "slide": self.source.path,
             "name": self.source.name,
             "model": asdict(self.model.info),
-            "stains": asdict(StainScale.of(sample_tissue(view, tissue))),
         }
+        if self.model.info.input == "stains":
+            provenance["stains"] = asdict(StainScale.of(sample_tissue(view, tissue)))
         return create_store(self.outputs.unfinished, identity, tissue, self.config.tile_px, provenance)
 
     def _table(self, store: SlideStore) -> npt.NDArray[np.float32]:

@@ -1,0 +1,32 @@
+"""Where compiled code is kept between runs when neither the package's folder nor the home can be written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def keep_compiled_code() -> None:
+    """Point numba to a private folder if it would find none: it refuses to start without one.
+
+    What numba keeps is loaded as code, so a folder that anybody else could write is never taken.
+    """
+    package = Path(__file__).parents[1]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    if "NUMBA_CACHE_DIR" in os.environ or _writable(package) or _writable(home):
+        return
+    folder = Path(tempfile.gettempdir(), f"wsiseg-{os.getuid() if hasattr(os, 'getuid') else 'cache'}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        is_private = not folder.is_symlink() and not folder.stat().st_mode & 0o077
+        is_mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+    except OSError:
+        return
+    os.environ["NUMBA_CACHE_DIR"] = str(folder) if is_private and is_mine else tempfile.mkdtemp()
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may have to be made first."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+    return os.access(there, os.W_OK)
