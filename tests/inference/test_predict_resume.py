@@ -134,6 +134,8 @@ def start(slide: Path, out: Path, model: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "wsiseg", *map(str, arguments)],
         env=command_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # what runs in the background of a shell, as tests may, ignores Ctrl-C, and so do its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
