@@ -71,15 +71,8 @@ def _distances(upright, sides, level, raw, doubt):  # type: ignore[no-untyped-de
             if sides[3]:
                 edge = min(edge, cols - c)
             if best > edge * edge:
-                doubt[r, c] = 1
+                doubt[r + 1, c + 1] = 1
                 unsure = True
-    for r in range(2, rows + 2):  # beyond the border the depth goes on as at the border
-        raw[r, :2] = raw[r, 2]
-        raw[r, cols + 2 :] = raw[r, cols + 1]
-    raw[0] = raw[2]
-    raw[1] = raw[2]
-    raw[rows + 2] = raw[rows + 1]
-    raw[rows + 3] = raw[rows + 1]
     return unsure
 
 
@@ -132,7 +125,14 @@ def depth_map(
     depth = np.zeros((rows + 2, cols + 2), np.uint16)
     doubt = np.zeros((rows + 2, cols + 2), np.uint8)
     _upright(mask, np.uint8(deepest_px), upright)
-    if _distances(upright, np.array(sides), level, raw, doubt[1:-1, 1:-1]):
+    unsure = _distances(upright, np.array(sides), level, raw, doubt)
+    raw[:, :SMOOTH_PX] = raw[
+        :, SMOOTH_PX : SMOOTH_PX + 1
+    ]  # beyond the border the depth goes on as at the border
+    raw[:, -SMOOTH_PX:] = raw[:, -SMOOTH_PX - 1 : -SMOOTH_PX]
+    raw[:SMOOTH_PX] = raw[SMOOTH_PX]
+    raw[-SMOOTH_PX:] = raw[-SMOOTH_PX - 1]
+    if unsure:
         side = 2 * SMOOTH_PX + 1
         cv2.dilate(doubt, np.ones((side, side), np.uint8), dst=doubt)
     _smoothed(raw, mask, depth)

@@ -80,7 +80,8 @@ def _texts(data, offsets, head, ends, out):  # type: ignore[no-untyped-def]  # p
                 count = _u32(data, place)
                 place += 4
                 for j in range(count):
-                    octets[:] = data[place : place + 16]
+                    for k in range(16):
+                        octets[k] = data[place + k]
                     place += 16
                     if j:
                         out[at] = 44

@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from wsiseg.objects.depth import Sides
+from wsiseg.objects.growing import longer
 from wsiseg.objects.scales import LEVELS_PER_PX, Scales
 
 UNKNOWN = 1
@@ -21,17 +22,17 @@ def _seed(depth, doubt, sides, places, sure, label):  # type: ignore[no-untyped-
     n = 0
     for i in range(places.shape[0]):
         if sure[i]:
-            r, c = places[i]
+            r, c = places[i, 0], places[i, 1]
             label[r, c] = i + 2
             seeds[n] = r * cols + c
             n += 1
     for i in range(places.shape[0]):
         if not sure[i]:
-            r, c = places[i]
+            r, c = places[i, 0], places[i, 1]
             label[r, c] = UNKNOWN
             seeds[n] = r * cols + c
             n += 1
-    if sides.any():
+    if sides[0] or sides[1] or sides[2] or sides[3]:
         for r in range(1, rows - 1):
             rim = (r == 1 and sides[0]) or (r == rows - 2 and sides[2])
             for c in range(1, cols - 1):
@@ -40,7 +41,7 @@ def _seed(depth, doubt, sides, places, sure, label):  # type: ignore[no-untyped-
                     label[r, c] = UNKNOWN
                     seeds[n] = r * cols + c
                     n += 1
-    return seeds[:n].copy()
+    return seeds[:n]
 
 
 @njit(cache=True, nogil=True)
@@ -92,7 +93,7 @@ def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untype
                 cost[q] = level
                 first = min(first, level)
                 if used == entry.size:
-                    entry, following = _longer(entry), _longer(following)
+                    entry, following = longer(entry), longer(following)
                 entry[used] = q
                 following[used] = heads[level]
                 heads[level] = used
@@ -115,7 +116,7 @@ def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untype
                         cost[p] = then
                         label[p] = own
                         if used == entry.size:
-                            entry, following = _longer(entry), _longer(following)
+                            entry, following = longer(entry), longer(following)
                         entry[used] = p
                         following[used] = heads[then]
                         heads[then] = used
@@ -123,13 +124,6 @@ def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untype
                     elif then == cost[p] and own < label[p]:
                         label[p] = own
         heads[last] = -1
-
-
-@njit(cache=True, nogil=True)
-def _longer(array):  # type: ignore[no-untyped-def]  # pragma: no cover
-    longer = np.empty(2 * array.size, array.dtype)
-    longer[: array.size] = array
-    return longer
 
 
 def grow(

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from wsiseg.objects.growing import longer, longer_rows
 from wsiseg.objects.scales import Scales
 
 
@@ -76,10 +77,11 @@ def _fill_holes(mask, most_area, most_side):  # type: ignore[no-untyped-def]  # 
             while c < cols and mask[r, c] == 0:
                 c += 1
             if count == parent.size:
-                runs, parent, extent = _longer(runs), _longer(parent), _longer(extent)
-            runs[count] = (r, begin, c)
+                runs, parent, extent = longer_rows(runs), longer(parent), longer_rows(extent)
+            runs[count, 0], runs[count, 1], runs[count, 2] = r, begin, c
             parent[count] = count
-            extent[count] = (c - begin, r, r, begin, c - 1)
+            extent[count, 0], extent[count, 1], extent[count, 2] = c - begin, r, r
+            extent[count, 3], extent[count, 4] = begin, c - 1
             while above < above_end and runs[above, 2] < begin:
                 above += 1
             k = above
@@ -96,9 +98,11 @@ def _fill_holes(mask, most_area, most_side):  # type: ignore[no-untyped-def]  # 
                 k += 1
             count += 1
     for i in range(count):
-        area, top, bottom, left, right = extent[_root(parent, i)]
-        if area <= most_area and bottom - top < most_side and right - left < most_side:
-            mask[runs[i, 0], runs[i, 1] : runs[i, 2]] = 1
+        k = _root(parent, i)
+        tall, wide = extent[k, 2] - extent[k, 1], extent[k, 4] - extent[k, 3]
+        if extent[k, 0] <= most_area and tall < most_side and wide < most_side:
+            for c in range(runs[i, 1], runs[i, 2]):
+                mask[runs[i, 0], c] = 1
 
 
 @njit(cache=True, nogil=True)
@@ -107,10 +111,3 @@ def _root(parent, i):  # type: ignore[no-untyped-def]  # pragma: no cover
         parent[i] = parent[parent[i]]
         i = parent[i]
     return i
-
-
-@njit(cache=True, nogil=True)
-def _longer(array):  # type: ignore[no-untyped-def]  # pragma: no cover
-    longer = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
-    longer[: array.shape[0]] = array
-    return longer

@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from wsiseg.objects.growing import longer, longer_rows
+
 
 class Rings(NamedTuple):
     """Closed rings of points, end to end; the last point of a ring is its first.
@@ -43,12 +45,7 @@ def _trace(labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
             if r0 > 0 and labels[r0 - 1, c0] == k:
                 continue
             if rings + 1 >= starts.size:
-                longer = np.empty(2 * starts.size, np.int64)
-                longer[:rings] = starts[:rings]
-                starts = longer
-                longer = np.empty(2 * owners.size, np.int64)
-                longer[:rings] = owners[:rings]
-                owners = longer
+                starts, owners = longer(starts), longer(owners)
             starts[rings] = used
             owners[rings] = k
             rings += 1
@@ -71,9 +68,7 @@ def _trace(labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
                 if right and not left:
                     continue
                 if used + 2 >= points.shape[0]:
-                    more = np.empty((2 * points.shape[0], 2), np.int32)
-                    more[:used] = points[:used]
-                    points = more
+                    points = longer_rows(points)
                 points[used, 0] = x
                 points[used, 1] = y
                 used += 1
@@ -81,7 +76,8 @@ def _trace(labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
                     dy, dx = -dx, dy
                 else:
                     dy, dx = dx, -dy
-            points[used] = points[starts[rings - 1]]
+            points[used, 0] = points[starts[rings - 1], 0]
+            points[used, 1] = points[starts[rings - 1], 1]
             used += 1
     starts[rings] = used
     return points[:used], starts[: rings + 1], owners[:rings]

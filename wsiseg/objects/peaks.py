@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from wsiseg.objects.depth import UNIT, Sides
+from wsiseg.objects.growing import longer
 from wsiseg.objects.scales import Scales
 
 
@@ -47,12 +48,7 @@ def _tops(depth, doubt, cols, row0, col0, lowest):  # type: ignore[no-untyped-de
         if beaten:
             continue
         if count == found.size:
-            longer = np.empty(2 * count, np.int64)
-            longer[:count] = found
-            found = longer
-            more = np.empty(2 * count, np.bool_)
-            more[:count] = unsure
-            unsure = more
+            found, unsure = longer(found), longer(unsure)
         found[count] = q
         unsure[count] = open_question
         count += 1

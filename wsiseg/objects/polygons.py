@@ -133,71 +133,74 @@ def _fill_wkb(coordinates, starts, rings_of, data):  # type: ignore[no-untyped-d
         at = _put_u32(data, at, rings_of[i])
         for _ in range(rings_of[i]):
             at = _put_u32(data, at, starts[ring + 1] - starts[ring])
-            size = 16 * (starts[ring + 1] - starts[ring])
-            data[at : at + size] = coordinates[16 * starts[ring] : 16 * starts[ring] + size]
-            at += size
+            for k in range(16 * starts[ring], 16 * starts[ring + 1]):
+                data[at] = coordinates[k]
+                at += 1
             ring += 1
 
 
 @njit(cache=True, nogil=True)
-def _turn(a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Twice the signed area of the triangle of three points."""
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+def _turn(points, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Twice the signed area of the triangle of three points, given by their indices."""
+    x, y = points[a, 0], points[a, 1]
+    return (points[b, 0] - x) * (points[c, 1] - y) - (points[b, 1] - y) * (points[c, 0] - x)
 
 
 @njit(cache=True, nogil=True)
-def _apart(a, b, c, d):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _apart(points, a, b, c, d):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether the segments a-b and c-d have no point in common (False also where it takes a second look)."""
     for k in range(2):
-        if max(a[k], b[k]) < min(c[k], d[k]) or max(c[k], d[k]) < min(a[k], b[k]):
+        if max(points[a, k], points[b, k]) < min(points[c, k], points[d, k]):
             return True
-    one, other = _turn(a, b, c), _turn(a, b, d)
+        if max(points[c, k], points[d, k]) < min(points[a, k], points[b, k]):
+            return True
+    one, other = _turn(points, a, b, c), _turn(points, a, b, d)
     if (one > 0 and other > 0) or (one < 0 and other < 0):
         return True
-    one, other = _turn(c, d, a), _turn(c, d, b)
+    one, other = _turn(points, c, d, a), _turn(points, c, d, b)
     return (one > 0 and other > 0) or (one < 0 and other < 0)
 
 
 @njit(cache=True, nogil=True)
-def _is_simple(ring):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Whether a closed ring surely meets itself nowhere."""
-    n = ring.shape[0] - 1
-    if n < 3:
-        return False
-    for i in range(n):
-        after = ring[i + 2] if i + 2 <= n else ring[1]
-        if _turn(ring[i], ring[i + 1], after) == 0:  # going on straight, back, or nowhere
-            ahead = (ring[i + 1] - ring[i]) * (after - ring[i + 1])
-            if ahead[0] + ahead[1] <= 0:
+def _is_simple(points, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether the closed ring of the points first..last (the same place) surely meets itself nowhere."""
+    for i in range(first, last):
+        after = i + 2 if i + 2 <= last else first + 1
+        if _turn(points, i, i + 1, after) == 0:  # going on straight, back, or nowhere
+            along = (points[i + 1, 0] - points[i, 0]) * (points[after, 0] - points[i + 1, 0])
+            along += (points[i + 1, 1] - points[i, 1]) * (points[after, 1] - points[i + 1, 1])
+            if along <= 0:
                 return False
-        for j in range(i + 2, n):
-            if (i > 0 or j < n - 1) and not _apart(ring[i], ring[i + 1], ring[j], ring[j + 1]):
+        for j in range(i + 2, last):
+            if (i > first or j < last - 1) and not _apart(points, i, i + 1, j, j + 1):
                 return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def _hull2(ring):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Twice the area of the convex hull of a ring (Andrew's monotone chain)."""
-    n = ring.shape[0] - 1
-    keys = np.empty(n, np.int64)
-    for i in range(n):
-        keys[i] = (ring[i, 0] << 31) + ring[i, 1]
-    keys.sort()
-    hull = np.empty((2 * n + 2, 2), np.int64)
-    size = 0
-    for way in range(2):
-        floor = size + 1
-        for i in range(n):
-            key = keys[i] if way == 0 else keys[n - 1 - i]
-            point = (key >> 31, key & 0x7FFFFFFF)
-            while size > floor and _turn(hull[size - 2], hull[size - 1], point) <= 0:
-                size -= 1
-            hull[size] = point
-            size += 1
+def _hull2(points, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Twice the area of the convex hull of the points first..last - 1, wrapped like a gift."""
+    start = first
+    for i in range(first, last):
+        above = points[start, 1] - points[i, 1]
+        if above > 0 or (above == 0 and points[i, 0] < points[start, 0]):
+            start = i
     area2 = 0
-    for i in range(1, size - 1):
-        area2 += _turn(hull[0], hull[i], hull[i + 1])
+    at = start
+    for _ in range(first, last):
+        best = first if at != first else first + 1
+        for i in range(first, last):
+            turn = _turn(points, at, best, i)
+            if turn < 0:
+                best = i
+            elif turn == 0:  # in line: the farther one
+                far = abs(points[i, 0] - points[at, 0]) + abs(points[i, 1] - points[at, 1])
+                if far > abs(points[best, 0] - points[at, 0]) + abs(points[best, 1] - points[at, 1]):
+                    best = i
+        area2 += _turn(points, start, at, best)
+        at = best
+        if at == start:
+            break
     return abs(area2)
 
 
@@ -206,17 +209,18 @@ def _checked(points, starts, owners, count, most_points):  # type: ignore[no-unt
     """Twice the area of each object and of its hull, and whether it is surely valid."""
     area2 = np.zeros(count, np.int64)
     hull2 = np.zeros(count, np.int64)
-    simple = np.ones(count, np.bool_)
+    simple = np.zeros(count, np.bool_)
     before = -1
     for i in range(owners.size):
-        ring = points[starts[i] : starts[i + 1]]
-        k = owners[i]
-        for j in range(1, ring.shape[0] - 2):
-            area2[k] += _turn(ring[0], ring[j], ring[j + 1])
+        k, first, last = owners[i], starts[i], starts[i + 1] - 1
         if k == before:
             simple[k] = False  # holes
-        else:
-            hull2[k] = _hull2(ring)
-            simple[k] = ring.shape[0] <= most_points and area2[k] != 0 and _is_simple(ring)
+            continue
         before = k
-    return np.abs(area2), hull2, simple
+        for j in range(first + 1, last - 1):
+            area2[k] += _turn(points, first, j, j + 1)
+        area2[k] = abs(area2[k])
+        if 3 <= last - first <= most_points and area2[k] > 0 and _is_simple(points, first, last):
+            simple[k] = True
+            hull2[k] = _hull2(points, first, last)
+    return area2, hull2, simple

@@ -35,7 +35,8 @@ def _smooth(ring, n, work):  # type: ignore[no-untyped-def]  # pragma: no cover
             outer = ring[i - 2 if i >= 2 else i - 2 + n, k] + ring[i + 2 if i + 2 < n else i + 2 - n, k]
             inner = ring[i - 1 if i >= 1 else n - 1, k] + ring[i + 1 if i + 1 < n else 0, k]
             work[i, k] = (outer + 4 * inner + 6 * ring[i, k]) / 16
-    ring[:n] = work[:n]
+    for i in range(n):
+        ring[i, 0], ring[i, 1] = work[i, 0], work[i, 1]
 
 
 @njit(cache=True, nogil=True)
@@ -112,7 +113,7 @@ def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-un
                     used += 1
             if used - ring_begin < 3:
                 good = False
-            out[used] = out[ring_begin]
+            out[used, 0], out[used, 1] = out[ring_begin, 0], out[ring_begin, 1]
             used += 1
             for j in range(ring_begin, used - 1):
                 cross = out[j, 0] * out[j + 1, 1] - out[j + 1, 0] * out[j, 1]
@@ -131,11 +132,11 @@ def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-un
             for i in range(first_ring, end_ring):
                 out_starts[i] = used
                 for j in range(starts[i], starts[i + 1]):
-                    out[used] = points[j]
+                    out[used, 0], out[used, 1] = points[j, 0], points[j, 1]
                     used += 1
         first_ring = end_ring
     out_starts[rings] = used
-    return out[:used].copy(), out_starts
+    return out[:used], out_starts
 
 
 def simplified(rings: Rings, areas_px: NDArray[np.int64], tolerance_px: float) -> Rings:
