@@ -37,15 +37,16 @@ class ObjectsConfig:
     split : bool
         Whether touching nuclei are parted.
     simplify_um : float
-        How far a simplified outline may lie from the exact one; 0 keeps every pixel corner.
+        How far a point left out of an outline may lie from it; 0 keeps every pixel corner.
     opening_um, closing_um : tuple of float
         Radii of the disks of the clean-up: an opening and a closing with the first, then with the second, and
         so on; what is smaller than a pixel is left out. The paper's are 0.75 and 0.25 um for both (3 and 1 px
-        at 0.25 um per pixel).
+        at 0.25 um per pixel); none is the default, since closing joins neighbours and opening eats small ones.
     hole_area_um2 : float
         Holes up to this area are filled.
     deepest_um : float
-        Distances to the background count up to here; so necks wider than twice this part nothing.
+        Distances to the background count up to here: necks wider than twice this part nothing, and what is
+        wider than four times this (40 um) is parted somewhere.
     shallowest_um : float
         A nucleus is at least this deep (half its width) somewhere.
     neck : float

@@ -26,10 +26,10 @@ class Scales:
     hole_area_px, hole_side_px : int
         Holes of the mask with at most this area and bounding box are filled.
     deepest_px : int
-        Distances to the background count up to here.
+        Distances to the background count up to here; at most 63, for which 16 bits suffice.
     shallowest_px : float
         A nucleus is at least this deep somewhere.
-    peak_box_px : float
+    peak_box : float
         In units of its depth: how far from a peak a higher one without a neck between is looked for.
     neck : float
         Two peaks are one nucleus if the way between them stays above this share of the lower one.
@@ -37,6 +37,8 @@ class Scales:
         Steps that a nucleus may grow beyond what the depth alone explains.
     min_area_px : float
         Smaller objects are dropped.
+    split : bool
+        Whether touching nuclei are parted.
     """
 
     clean_px: tuple[tuple[int, ...], ...]
