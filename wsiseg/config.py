@@ -41,7 +41,7 @@ class ObjectsConfig:
     opening_um, closing_um : tuple of float
         Radii of the disks of the clean-up: an opening and a closing with the first, then with the second, and
         so on; what is smaller than a pixel is left out. The paper's are 0.75 and 0.25 um for both (3 and 1 px
-        at 0.25 um per pixel); none is the default, since closing joins neighbours and opening eats small ones.
+        at 0.25 um per pixel); the default is none, as closing joins neighbours and opening eats small ones.
     hole_area_um2 : float
         Holes up to this area are filled.
     deepest_um : float
