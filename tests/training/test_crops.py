@@ -14,6 +14,7 @@ from wsiseg.network.appearance import rgb_table
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.slides.tiles import Box
 from wsiseg.training.crops import CropStream, draw_crop, epoch_order, random_box, white_share
+from wsiseg.training.fields import Fields
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 
@@ -98,10 +99,11 @@ def test_workers_and_resuming_change_nothing(opened, config, workers):
 
 
 def test_targets_go_with_their_crops(opened, config):
-    def red(rgb):
+    def red(rgb, source):
         return rgb[..., :1]
 
-    for batch in CropStream(opened, config, OpenViews(0.25), 2, red).batches(0, 2):
+    views = OpenViews(0.25)
+    for batch in CropStream(opened, config, views, 2, Fields(opened, config, views, red)).batches(0, 2):
         red_seen = np.rint((batch.images[:, 0] - 0.05) / 0.95 * 255)
         assert np.array_equal(batch.target[..., 0], red_seen)
 

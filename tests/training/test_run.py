@@ -17,6 +17,7 @@ import pytest
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.model import load_model
 from wsiseg.training import run
+from wsiseg.training.config import StainTarget, TrainingConfig
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import parse_selection
@@ -60,6 +61,19 @@ def test_same_seed_same_bytes_whatever_the_workers(images, config, tmp_path):
     bytes_of = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in "abc"}
     assert bytes_of["a"] == bytes_of["b"]
     assert bytes_of["a"] != bytes_of["c"]
+
+
+def test_a_repeat_is_what_its_seed_alone_gives(images, config, tmp_path):
+    fit(images, tmp_path / "both", config)
+    fit(images, tmp_path / "alone", replace(config, repeats=1, seed=1))
+    second = load_model(tmp_path / "both" / "repeat-02")
+    alone = load_model(tmp_path / "alone" / "repeat-01")
+    assert second.info.seed == alone.info.seed == 1
+    losses = [
+        [row["loss"] for row in rows_of(tmp_path / path / "metrics.csv")]
+        for path in ("both/repeat-02", "alone/repeat-01")
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_labels_choose_and_never_train(images, config, tmp_path):
@@ -132,6 +146,51 @@ def test_time_is_up(images, config, tmp_path):
     assert load_model(tmp_path / "run").info.training["epoch"] == 1
 
 
+@pytest.fixture
+def led(config) -> TrainingConfig:
+    """Two repeats and their consensus, led by the stain."""
+    return replace(
+        config,
+        target=StainTarget(weight=1.0, channels=(1.0, 1.0)),
+        contrastive_weight=0.02,
+        input="stains",
+        schedule="onecycle",
+        flips=True,
+        jitter=0.2,
+        shift=0.2,
+        average=0.9,
+        takes_last=True,
+        threshold=0.45,
+        epochs=6,
+        consensus_epochs=3,
+    )
+
+
+def test_the_consensus_becomes_the_model(images, led, tmp_path):
+    result = fit(images, tmp_path / "run", led)
+    choice = result.choice
+    assert (choice.repeat, choice.channel, choice.epoch, choice.by) == (0, 0, 3, "consensus")
+    info = load_model(tmp_path / "run").info
+    assert (info.input, info.threshold, info.channel) == ("stains", 0.45, 0)
+    assert {row["repeat"] for row in rows_of(tmp_path / "run" / "metrics.csv")} == {"0", "1", "2"}
+    assert run.reselect(tmp_path / "run", "1:1").epoch == 6
+    assert run.reselect(tmp_path / "run", "0:0").by == "user"
+
+
+def test_an_interrupted_consensus_goes_on(images, led, tmp_path):
+    led = replace(led, epochs=2)
+    fit(images, tmp_path / "whole", led)
+    with pytest.raises(KeyboardInterrupt):
+        fit(images, tmp_path / "run", led, observer=Stop(2 * 2 + 1))
+    assert load_model(tmp_path / "run").info.training["repeat"] > 0
+    fit(images, tmp_path / "run", led)
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert models[0] == models[1]
+    fit(images, tmp_path / "run", replace(led, repeats=1))
+    again = load_model(tmp_path / "run").info
+    assert again.training["repeats"] == 1
+
+
 class Stop(Observer):
     """Interrupts after a number of epochs, as Ctrl-C does."""
 
@@ -159,6 +218,7 @@ def test_interrupted_runs_are_usable_and_go_on(images, config, tmp_path):
 SCRIPT = """
 import json, sys
 from wsiseg.training import run
+from wsiseg.training.config import StainTarget, TrainingConfig
 from wsiseg.training.config import from_json
 if __name__ == "__main__":
     images, output, config = sys.argv[1], sys.argv[2], from_json(json.loads(sys.argv[3]))
@@ -191,6 +251,6 @@ def test_killed_and_started_again_gives_the_same_bytes(images, config, tmp_path)
 
 def test_selections_are_read():
     assert parse_selection(" 3:1 ") == (3, 1)
-    for wrong in ("", "3", "3:", "a:b", "0:1", "-1:0", "1:2:3"):
+    for wrong in ("", "3", "3:", "a:b", "-1:0", "1:2:3"):
         with pytest.raises(UsageError):
             parse_selection(wrong)

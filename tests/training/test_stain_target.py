@@ -7,7 +7,8 @@ import pytest
 from painted import draw_image
 
 from wsiseg.training.config import StainTarget, TrainingConfig
-from wsiseg.training.stain_target import haematoxylin, local_mask, otsu_mask, target_maker
+from wsiseg.training.consensus import stain_maker
+from wsiseg.training.stain_target import haematoxylin, local_mask, otsu_mask
 
 
 def test_density_is_that_of_scikit_image():
@@ -41,4 +42,4 @@ def test_constant_images_have_no_nuclei(value):
 
 
 def test_no_target_without_weight():
-    assert target_maker(TrainingConfig()) is None
+    assert stain_maker(TrainingConfig()) is None

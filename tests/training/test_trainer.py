@@ -11,10 +11,11 @@ import torch
 from wsiseg.errors import StoreError
 from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.slides.sources import expand
+from wsiseg.training.consensus import stain_maker
 from wsiseg.training.crops import CropStream
+from wsiseg.training.fields import Fields
 from wsiseg.training.observer import Observer
 from wsiseg.training.sources import OpenViews, check_sources
-from wsiseg.training.stain_target import target_maker
 from wsiseg.training.state import load_state, new_state
 from wsiseg.training.step import step_loss, target_loss
 from wsiseg.training.trainer import Repeat, snapshot_epochs, train_repeat
@@ -32,7 +33,9 @@ def make_repeat(images, config, folder):
     folder.mkdir(exist_ok=True)
     sources, _ = check_sources(expand([str(images)], 0.25), config)
     views = OpenViews(config.mpp)
-    stream = CropStream(sources, config, views, 2, target_maker(config))
+    maker = stain_maker(config)
+    fields = None if maker is None else Fields(sources, config, views, maker)
+    stream = CropStream(sources, config, views, 2, fields)
     return Repeat(0, config, stream, make_validation(sources, config, views), CPU, folder)
 
 

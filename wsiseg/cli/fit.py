@@ -46,7 +46,8 @@ from wsiseg.cli import options
 )  # fmt: skip
 @click.option(
     "--select", metavar="REPEAT:CHANNEL",
-    help="Take this repeat (from 1) and channel (from 0) for the model; on a finished run, without SLIDES.",
+    help="Take this repeat (from 1; 0 is the consensus) and channel (from 0) for the model; also later, "
+    "without SLIDES.",
 )  # fmt: skip
 @click.option(
     "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",
@@ -142,8 +143,9 @@ def command(
     if options.verbosity(ctx) >= 0:
         choice = result.choice
         dice = "" if choice.dice is None else f", Dice {choice.dice:.3f}"
+        name = f"repeat {choice.repeat}" if choice.repeat else "consensus of the repeats"
         click.echo(
-            f"model: repeat {choice.repeat}, channel {choice.channel}"
+            f"model: {name}, channel {choice.channel}"
             f"{', inverted' if choice.inverted else ''}, epoch {choice.epoch}, "
             f"score {choice.score:.3f}{dice}, chosen by {choice.by}"
         )

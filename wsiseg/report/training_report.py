@@ -32,8 +32,8 @@ def write_report(folder: RunFolder, rows: list[dict[str, Any]]) -> None:
     chosen = described.get("chosen", {})
     summary = (
         f"{len(described.get('slides', []))} slides or images, preset {described['config']['preset']}, "
-        f"state: {described['state']}. Model: repeat {chosen.get('repeat')}, channel {chosen.get('channel')}, epoch "
-        f"{chosen.get('epoch')}, chosen by {chosen.get('by')}. Use it:"
+        f"state: {described['state']}. Model: repeat {chosen.get('repeat')}, "
+        f"channel {chosen.get('channel')}, epoch {chosen.get('epoch')}, chosen by {chosen.get('by')}. Use it:"
     )
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>wsiseg fit</title>",

@@ -39,7 +39,7 @@ class StainTarget:
     """
 
     weight: float = 0.0
-    channels: tuple[float, ...] = (1.0, 0.5, 0.1, 0.1)
+    channels: tuple[float, ...] = (1.0, 1.0, 0.1, 0.1)
     fade_epochs: int = 0
     sigma_um: float = 0.5
     window_um: float = 15.0
@@ -102,8 +102,16 @@ class TrainingConfig:
         themselves.
     validation_crops, validation_px : int
         Number (at most) and side of the fixed crops on which each epoch is scored.
+    threshold : float
+        Confidence from which a pixel is taken for nucleus.
+    takes_last : bool
+        Without labels: whether a repeat is taken at its last epoch, channel 0, instead of the epoch and
+        channel of the best score.
     repeats : int
         Networks trained from different initialisations, of which one is chosen.
+    consensus_epochs : int
+        Epochs of one more network of the same size, which starts from the best repeat and learns what the
+        repeats agree on; it becomes the model. 0 does without.
     seed : int
         Seed of the run: repeat r, counted from 0, is what seed + r alone would give.
     """
@@ -136,7 +144,10 @@ class TrainingConfig:
     average: float = 0.0
     validation_crops: int = 30
     validation_px: int = 300
+    threshold: float = 0.5
+    takes_last: bool = False
     repeats: int = 10
+    consensus_epochs: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -167,6 +178,8 @@ class TrainingConfig:
             "average": 0 <= self.average < 1,
             "validation_crops": self.validation_crops >= 1,
             "validation_px": 32 <= self.validation_px <= 4096,
+            "threshold": 0 < self.threshold < 1,
+            "consensus_epochs": self.consensus_epochs == 0 or self.target.weight > 0,
             "repeats": 1 <= self.repeats <= 1000,
             "seed": 0 <= self.seed < 2**63,
         }
@@ -208,19 +221,39 @@ def paper_preset() -> TrainingConfig:
 def default_preset() -> TrainingConfig:
     """Return the settings that `wsiseg fit` uses: the method, led to nuclei by the haematoxylin stain.
 
-    Channel 0 has local-contrast masks of the stain as a weak target, next to the contrastive losses on all
-    channels.
+    The network sees each slide's stains on a common scale at 0.5 um per pixel. Next to the contrastive losses
+    channel 0 is led to nuclei, channel 1 to their insides, 2 to other tissue and 3 to glass by a weak target
+    made from the stain. What two repeats agree on, with the stain, is then taught to a third network, the
+    model.
     """
     return TrainingConfig(
         preset="default",
+        mpp=0.5,
+        input="stains",
+        crop_px=160,
+        batch_size=6,
         epochs=60,
-        learning_rate=3e-3,
+        learning_rate=5e-3,
         schedule="onecycle",
         contrastive_weight=0.02,
         target=StainTarget(weight=1.0),
-        jitter=0.2,
+        jitter=0.25,
+        shift=0.3,
         flips=True,
-        repeats=3,
+        average=0.98,
+        validation_crops=24,
+        validation_px=192,
+        threshold=0.45,
+        takes_last=True,
+        repeats=2,
+        consensus_epochs=100,
+    )
+
+
+def consensus_config(config: TrainingConfig) -> TrainingConfig:
+    """Return the settings of the consensus's own training: a gentler rate, and its number of epochs."""
+    return dataclasses.replace(
+        config, epochs=config.consensus_epochs, learning_rate=0.8 * config.learning_rate, consensus_epochs=0
     )
 
 

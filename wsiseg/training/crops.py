@@ -5,11 +5,10 @@ The order and content of crops follow from the repeat's seed, the epoch and the 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +20,14 @@ from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
+if TYPE_CHECKING:
+    from wsiseg.training.fields import Fields
+
 Pixels = npt.NDArray[np.uint8]
 _Cropped = tuple[npt.NDArray[np.float32], Pixels | None]
 # Authors' code: a pixel is white when all three channels are above 0.7.
 WHITE = 0.7 * 255
 TRIES = 30
-# An image up to this size has its target made once and whole.
-WHOLE_PX = 1_500_000
-KEPT_TARGETS = 64
-CONTEXT_PX = 128
 
 
 class Batch(NamedTuple):
@@ -122,9 +120,8 @@ class CropStream:
     views : OpenViews
     workers : int
         Threads that read.
-    target : callable, optional
-        Makes the weak target of a window: uint8 (H, W, 3) -> uint8 (H, W, T). It sees the whole of a small
-        image, and 128 px around a crop of a slide.
+    fields : Fields, optional
+        Where crops with a weak target come from; left out, crops come from anywhere and have none.
     """
 
     def __init__(
@@ -133,37 +130,21 @@ class CropStream:
         config: TrainingConfig,
         views: OpenViews,
         workers: int,
-        target: Callable[[Pixels], Pixels] | None = None,
+        fields: Fields | None = None,
     ) -> None:
         self._sources, self._config, self._views, self._workers = sources, config, views, max(1, workers)
-        self._target = target
-        self._kept: OrderedDict[int, Pixels] = OrderedDict()
-        self._lock = Lock()
+        self._fields = fields
 
     def crop(self, source: int, repeat: int, epoch: int, index: int) -> _Cropped:
         """Return what the network sees of one crop, float32 (3, crop, crop), and its target."""
         config, chosen = self._config, self._sources[source]
         generator = numpy_generator(Stage.CROP, config.seed + repeat, epoch, index)
+        if self._fields is not None:
+            pixels, target = self._fields.crop(source, generator)
+            return network_input(pixels, chosen.table), target
         max_white = 1.0 if chosen.is_image and config.images_once else config.max_white
-        box, pixels = draw_crop(chosen, self._views, config.crop_px, max_white, generator)
-        image = network_input(pixels, chosen.table)
-        return image, None if self._target is None else self._target_of(source, box, self._target)
-
-    def _target_of(self, source: int, box: Box, make: Callable[[Pixels], Pixels]) -> Pixels:
-        chosen = self._sources[source]
-        frame = Box(0, 0, chosen.width, chosen.height)
-        if chosen.width * chosen.height > WHOLE_PX:
-            window = box.grown(CONTEXT_PX).clipped(frame)
-            return make(self._views.get(chosen).read(window))[box.slices_in(window)]
-        with self._lock:
-            whole = self._kept.get(source)
-        if whole is None:
-            whole = make(self._views.get(chosen).read(frame))
-            with self._lock:
-                self._kept[source] = whole
-                while len(self._kept) > KEPT_TARGETS:
-                    self._kept.popitem(last=False)
-        return whole[box.slices_in(frame)]
+        _, pixels = draw_crop(chosen, self._views, config.crop_px, max_white, generator)
+        return network_input(pixels, chosen.table), None
 
     def batches(self, repeat: int, first_epoch: int) -> Generator[Batch, None, None]:
         """Yield all batches of a repeat from an epoch on; the next two are being read meanwhile."""

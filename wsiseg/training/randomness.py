@@ -1,8 +1,8 @@
 """Every random choice of a run as a pure function of where it is made.
 
-Nothing is drawn from a shared stream: the generator of a step or of a crop follows from the repeat's seed (that
-of the run plus the repeat's number from 0), the epoch and the index. So a resumed run draws what an undisturbed one
-draws, with any number of workers, and a repeat is what its seed alone would give.
+Nothing is drawn from a shared stream: the generator of a step or of a crop follows from the repeat's seed
+(that of the run plus the repeat's number from 0), the epoch and the index. So a resumed run draws what an
+undisturbed one draws, with any number of workers, and a repeat is what its seed alone would give.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Stage(IntEnum):
     STEP = 3
     VALIDATION = 4
     TISSUE = 5
+    FIELD = 6
 
 
 def numpy_generator(stage: Stage, *key: int) -> np.random.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,15 @@ import torch
 from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.slides.sources import SlideSource, expand
-from wsiseg.training.config import TrainingConfig, default_preset
+from wsiseg.training.config import TrainingConfig, consensus_config, default_preset
+from wsiseg.training.consensus import Maker, consensus_maker, stain_maker
 from wsiseg.training.crops import CropStream
 from wsiseg.training.device import available_threads, reproducible, resolve_device
+from wsiseg.training.fields import Fields
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder, check_same, identity, metrics_rows, write_metrics
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
-from wsiseg.training.stain_target import target_maker
 from wsiseg.training.state import RepeatState, load_state, write_whole
 from wsiseg.training.trainer import Repeat, train_repeat
 from wsiseg.training.validation import Validation, labelled_dice, make_validation
@@ -131,6 +133,9 @@ def fit(
     if described is not None:
         check_same(folder, described["identity"], now)
         threads = threads or described["threads"]
+        if described["config"]["repeats"] != config.repeats:
+            # It is of other repeats now.
+            shutil.rmtree(folder.repeat(0), ignore_errors=True)
     elif overwrite:
         folder.clear()
     threads = threads or available_threads()
@@ -197,8 +202,10 @@ def reselect(output: str | os.PathLike[str], select: str) -> Choice:
 def read_states(folder: RunFolder, config: TrainingConfig) -> dict[int, RepeatState]:
     """Return the state of every repeat of which at least one epoch is done, by its number from 1."""
     states = {}
-    for number in range(1, config.repeats + 1):
-        state = load_state(folder.repeat(number), config, number - 1, torch.device("cpu"))
+    numbers = range(0 if config.consensus_epochs > 0 else 1, config.repeats + 1)
+    for number in numbers:
+        settings = config if number > 0 else consensus_config(config)
+        state = load_state(folder.repeat(number), settings, max(0, number - 1), torch.device("cpu"))
         if state.history:
             states[number] = state
     return states
@@ -221,18 +228,36 @@ class _Run:
         validation = make_validation(self.sources, self.config, self.views, self.labels)
         self._announce(validation)
         self._write_samples(validation)
-        stream = CropStream(self.sources, self.config, self.views, workers, target_maker(self.config))
+        stream = self._stream(self.config, workers, stain_maker(self.config))
         for number in range(1, self.config.repeats + 1):
-            path = self.folder.repeat(number)
-            path.mkdir(exist_ok=True)
-            repeat = Repeat(number - 1, self.config, stream, validation, device, path)
-            state = train_repeat(repeat, self.observer, partial(_in_time, deadline))
-            if state.history:
-                self._write_repeat(number, state)
-                self.observer.repeat_done(number - 1, path)
-            if len(state.history) < self.config.epochs:
+            repeat = Repeat(number - 1, self.config, stream, validation, device, self.folder.repeat(number))
+            if not self._train_one(number, repeat, deadline):
                 return False
-        return True
+        if self.config.consensus_epochs == 0:
+            return True
+        config = consensus_config(self.config)
+        states = read_states(self.folder, self.config)
+        repeats = {number: state for number, state in states.items() if number > 0}
+        best = choose(repeats)
+        maker = consensus_maker(config, [state.kept(state.best_channel) for state in repeats.values()])
+        repeat = Repeat(
+            self.config.repeats, config, self._stream(config, workers, maker), validation, device,
+            self.folder.repeat(0), repeats[best.repeat].kept(best.channel),
+        )  # fmt: skip
+        return self._train_one(0, repeat, deadline)
+
+    def _stream(self, config: TrainingConfig, workers: int, maker: Maker | None) -> CropStream:
+        fields = None if maker is None else Fields(self.sources, config, self.views, maker)
+        return CropStream(self.sources, config, self.views, workers, fields)
+
+    def _train_one(self, number: int, repeat: Repeat, deadline: float | None) -> bool:
+        """Train one repeat; return False if the deadline ended it."""
+        repeat.folder.mkdir(exist_ok=True)
+        state = train_repeat(repeat, self.observer, partial(_in_time, deadline))
+        if state.history:
+            self._write_repeat(number, state)
+            self.observer.repeat_done(repeat.number, repeat.folder)
+        return len(state.history) >= repeat.config.epochs
 
     def conclude(self, outcome: str) -> Choice:
         """Write everything that follows from the states: models, metrics, run.json."""
@@ -244,7 +269,8 @@ class _Run:
         for number, state in states.items():
             self._write_repeat(number, state)
         select = self.described["select"]
-        choice = selected(states, select) if select else choose(states)
+        epochs = self.config.consensus_epochs
+        choice = selected(states, select) if select else choose(states, epochs)
         write_model(self.folder.path, states[choice.repeat], choice, self.config)
         chosen = choice.to_json()
         if self.labels is not None and outcome != "interrupted":
@@ -252,6 +278,7 @@ class _Run:
                 states[choice.repeat].kept(choice.channel),
                 choice.channel,
                 choice.inverted,
+                self.config.threshold,
                 self.sources,
                 self.labels,
                 self.views,

@@ -17,6 +17,7 @@ from wsiseg.errors import StoreError, UsageError
 from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.config import TrainingConfig, from_json
 from wsiseg.training.sources import TrainingSource
+from wsiseg.training.state import FILE_NAME as RUN_FILE_OF_REPEAT
 from wsiseg.training.state import EpochRecord, write_whole
 
 RUN_FILE = "run.json"
@@ -51,7 +52,9 @@ class RunFolder:
         return self.path / SAMPLES_FILE
 
     def repeat(self, number: int) -> Path:
-        """Folder of a repeat, counted from 1."""
+        """Folder of a repeat, counted from 1, or of the consensus, 0."""
+        if number == 0:
+            return self.path / "consensus"
         return self.path / f"repeat-{number:02d}"
 
     def read(self) -> dict[str, Any] | None:
@@ -95,8 +98,8 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what a run left, and nothing else."""
-        for entry in self.path.glob("repeat-[0-9]*"):
-            if entry.is_dir() and (entry / "checkpoint").exists():
+        for entry in (*self.path.glob("repeat-[0-9]*"), self.repeat(0)):
+            if (entry / RUN_FILE_OF_REPEAT).exists():
                 shutil.rmtree(entry)
         names = (RUN_FILE, METRICS_FILE, SAMPLES_FILE, MODEL_FILE, "contact-sheet.png", "report.html")
         for name in names:

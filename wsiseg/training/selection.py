@@ -24,7 +24,7 @@ class Choice:
     Parameters
     ----------
     repeat : int
-        Counted from 1, as the folders are.
+        Counted from 1, as the folders are; 0 is the consensus.
     channel : int
         Counted from 0.
     epoch : int
@@ -36,7 +36,7 @@ class Choice:
     dice : float or None
         Dice with the labels, where there are labels.
     by : str
-        "score", "labels" or "user".
+        "score", "labels", "consensus" or "user".
     """
 
     repeat: int
@@ -66,7 +66,7 @@ def parse_selection(text: str) -> tuple[int, int]:
         If it is anything else.
     """
     match = re.fullmatch(r"\s*(\d{1,4})\s*:\s*(\d{1,2})\s*", text)
-    if match is None or int(match[1]) < 1:
+    if match is None:
         raise UsageError(
             f"--select {text}: expected REPEAT:CHANNEL, for example 3:1 (repeats from 1, channels from 0)"
         )
@@ -87,14 +87,20 @@ def choice_of(number: int, state: RepeatState, channel: int, by: str | None = No
     )
 
 
-def choose(states: Mapping[int, RepeatState]) -> Choice:
-    """Return the best channel of the best repeat, the first of equals.
+def choose(states: Mapping[int, RepeatState], consensus_epochs: int = 0) -> Choice:
+    """Return the best channel of the best repeat, the first of equals; the consensus where it is finished.
 
     Parameters
     ----------
     states : mapping
-        Repeat number, from 1 -> its state, of at least one epoch.
+        Repeat number, from 1, and 0 for the consensus -> its state, of at least one epoch.
+    consensus_epochs : int
+        Epochs after which the consensus is finished.
     """
+    if 0 in states and states[0].history[-1].dice is None:
+        if len(states[0].history) >= consensus_epochs:
+            return choice_of(0, states[0], states[0].best_channel, by="consensus")
+        states = {number: state for number, state in states.items() if number > 0}
     choices = [choice_of(number, state, state.best_channel) for number, state in sorted(states.items())]
     return max(choices, key=lambda choice: choice.value)
 
@@ -122,10 +128,11 @@ def write_model(folder: Path, state: RepeatState, choice: Choice, config: Traini
         classes=config.classes,
         channel=choice.channel,
         inverted=choice.inverted,
+        threshold=config.threshold,
         mpp=config.mpp,
         input=config.input,
         preset=config.preset,
-        seed=config.seed + choice.repeat - 1,
+        seed=config.seed + max(0, choice.repeat - 1),
         score=round(choice.score, 6),
         training={**config.to_json(), "repeat": choice.repeat, "epoch": choice.epoch, "chosen_by": choice.by},
         versions=versions(),

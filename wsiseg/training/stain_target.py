@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from wsiseg.training.component_tree import NucleusShape, find_nodes, merge_nodes
-from wsiseg.training.config import StainTarget, TrainingConfig
+from wsiseg.training.config import StainTarget
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -32,7 +30,7 @@ def haematoxylin(rgb: Pixels) -> npt.NDArray[np.float32]:
 
 def otsu_mask(rgb: Pixels, sigma_px: float = 1.0) -> Mask:
     """Return where the smoothed haematoxylin density is above Otsu's threshold: (H, W, 3) -> bool (H, W)."""
-    density = _smoothed(haematoxylin(rgb), sigma_px)
+    density = smoothed(haematoxylin(rgb), sigma_px)
     return density > _otsu(density)
 
 
@@ -55,21 +53,23 @@ def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
     -------
     bool (H, W)
     """
-    density = _smoothed(haematoxylin(rgb), target.sigma_um / mpp)
+    density = smoothed(haematoxylin(rgb), target.sigma_um / mpp)
     mean = _neighbourhood(density, target.window_um / mpp)
     square = _neighbourhood(density * density, target.window_um / mpp)
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
     least = density.mean() + target.floor * (_otsu(density) - density.mean())
     mask = (density > mean + target.spread * spread) & (density > least)
-    return _without_specks(_without_holes(mask, mpp), SPECK_UM2 / mpp**2)
+    return without_specks(without_holes(mask, mpp), SPECK_UM2 / mpp**2)
 
 
-def nucleus_nodes(rgb: Pixels, target: StainTarget, mpp: float) -> npt.NDArray[np.int32]:
-    """Return single nuclei, each at its own threshold, from trees at several scales: int32 (H, W)."""
+def nucleus_nodes(
+    rgb: Pixels, target: StainTarget, mpp: float
+) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
+    """Return candidates for single nuclei, each at its own threshold: labels and worth of several trees."""
     density = haematoxylin(rgb)
     shapes = [NucleusShape(hole_um2=hole) for hole in target.holes_um2]
-    scales = [_smoothed(density, sigma / mpp) for sigma in target.scales_um]
-    return merge_nodes([find_nodes(smooth, mpp, shape) for smooth in scales for shape in shapes])
+    scales = [smoothed(density, sigma / mpp) for sigma in target.scales_um]
+    return [find_nodes(smooth, mpp, shape) for smooth in scales for shape in shapes]
 
 
 def pseudo_target(rgb: Pixels, target: StainTarget, mpp: float) -> Pixels:
@@ -89,15 +89,19 @@ def pseudo_target(rgb: Pixels, target: StainTarget, mpp: float) -> Pixels:
         Nucleus (half `local_mask`, half `nucleus_nodes`); inside of a nucleus, away from its border; other
         tissue; glass.
     """
-    local, nodes = local_mask(rgb, target, mpp), nucleus_nodes(rgb, target, mpp)
-    nucleus = 0.5 * local + 0.5 * _without_holes(nodes > 0, mpp)
+    local, nodes = local_mask(rgb, target, mpp), merge_nodes(nucleus_nodes(rgb, target, mpp))
+    return target_planes(rgb, 0.5 * local + 0.5 * without_holes(nodes > 0, mpp), insides(nodes))
+
+
+def target_planes(rgb: Pixels, nucleus: npt.NDArray[np.floating], inside: npt.NDArray[np.floating]) -> Pixels:
+    """Return the target of four channels: nucleus, inside, other tissue, glass; uint8 (H, W, 4)."""
     glass = rgb.min(-1) > GLASS
-    planes = [nucleus, _inside(nodes), (1 - nucleus) * ~glass, glass.astype(np.float64)]
+    planes = [nucleus, inside, (1 - nucleus) * ~glass, glass.astype(np.float64)]
     rounded: Pixels = np.rint(255 * np.stack(planes, axis=-1)).astype(np.uint8)
     return rounded
 
 
-def _inside(nodes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+def insides(nodes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     """Return 1 in the middle of each node, falling to 0 towards its border and that to its neighbours."""
     import cv2
 
@@ -111,7 +115,7 @@ def _inside(nodes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     return np.where(nodes > 0, np.clip(1.6 * share - 0.2, 0, 1), 0.0)
 
 
-def _without_specks(mask: Mask, area_px: float) -> Mask:
+def without_specks(mask: Mask, area_px: float) -> Mask:
     """Drop components (4 neighbours) smaller than `area_px`."""
     import cv2
 
@@ -120,11 +124,13 @@ def _without_specks(mask: Mask, area_px: float) -> Mask:
     return kept
 
 
-def _without_holes(mask: Mask, mpp: float) -> Mask:
-    return ~_without_specks(~mask, HOLE_UM2 / mpp**2)
+def without_holes(mask: Mask, mpp: float) -> Mask:
+    """Fill holes up to 9.4 um2."""
+    return ~without_specks(~mask, HOLE_UM2 / mpp**2)
 
 
-def _smoothed(density: npt.NDArray[np.float32], sigma_px: float) -> npt.NDArray[np.float32]:
+def smoothed(density: npt.NDArray[np.float32], sigma_px: float) -> npt.NDArray[np.float32]:
+    """Return the Gaussian mean."""
     import cv2
 
     return np.asarray(
@@ -139,7 +145,7 @@ def _neighbourhood(values: npt.NDArray[np.float32], sigma_px: float) -> npt.NDAr
     height, width = values.shape
     step = max(1, int(sigma_px // 8))
     coarse = cv2.resize(values, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
-    blurred = _smoothed(np.asarray(coarse, np.float32), sigma_px / step)
+    blurred = smoothed(np.asarray(coarse, np.float32), sigma_px / step)
     return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -155,14 +161,3 @@ def _otsu(density: npt.NDArray[np.float32]) -> float:
     moment = np.cumsum(counts * centres)
     means = moment[:-1] / np.maximum(below, 1), (moment[-1] - moment[:-1]) / np.maximum(above, 1)
     return float(centres[int(np.argmax(below * above * (means[0] - means[1]) ** 2))])
-
-
-def target_maker(config: TrainingConfig) -> Callable[[Pixels], Pixels] | None:
-    """Return what makes the target of a window, uint8 (H, W, 3) -> uint8 (H, W, T); None without a target."""
-    if config.target.weight == 0:
-        return None
-
-    def make(rgb: Pixels) -> Pixels:
-        return pseudo_target(rgb, config.target, config.mpp)[..., : len(config.target.channels)]
-
-    return make

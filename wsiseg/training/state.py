@@ -85,6 +85,8 @@ class RepeatState:
         One for each epoch that is done.
     weights : dict of int to Weights
         By epoch, counted from 1: those at each channel's best epoch so far, and a few for figures.
+    takes_last : bool
+        Whether the last epoch is taken where there are no labels, and channel 0.
     histograms : list of Tensor
         For each epoch, int32 (2, K, bins): candidates by A and by B in [0, 1].
     """
@@ -96,6 +98,7 @@ class RepeatState:
     history: list[EpochRecord] = field(default_factory=list)
     weights: dict[int, Weights] = field(default_factory=dict)
     histograms: list[Tensor] = field(default_factory=list)
+    takes_last: bool = False
 
     @property
     def validated(self) -> FCNN:
@@ -103,7 +106,9 @@ class RepeatState:
         return self.network if self.average is None else self.average
 
     def best_record(self, channel: int) -> EpochRecord:
-        """Return the record of the channel's best epoch, the first of equals."""
+        """Return the record of the epoch at which the channel is taken: the best one, the first of equals."""
+        if self.takes_last and self.history[-1].dice is None:
+            return self.history[-1]
         return max(self.history, key=lambda record: record.value(channel))
 
     def kept(self, channel: int) -> Weights:
@@ -112,17 +117,23 @@ class RepeatState:
 
     @property
     def best_channel(self) -> int:
-        """The channel with the best value at any epoch, the first of equals."""
+        """The channel that is taken: that of the best value, the first of equals."""
+        if self.takes_last and self.history[-1].dice is None:
+            return 0
         channels = range(self.network.classes)
         return max(channels, key=lambda channel: self.best_record(channel).value(channel))
 
 
-def new_state(config: TrainingConfig, repeat: int, device: torch.device) -> RepeatState:
-    """Return the state before the first step; the weights follow from the repeat's seed alone."""
+def new_state(
+    config: TrainingConfig, repeat: int, device: torch.device, start: Mapping[str, Tensor] | None = None
+) -> RepeatState:
+    """Return the state before the first step; weights follow from the repeat's seed alone, or are `start`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + repeat)
         network = FCNN(config.classes)
         features = FeatureNetwork() if config.similarity == "cosine" else None
+    if start is not None:
+        network.load_state_dict(dict(start))
     network = channels_last(network.to(device))
     features = None if features is None else features.to(device)
     parameters = [*network.parameters(), *(features.parameters() if features else ())]
@@ -133,7 +144,7 @@ def new_state(config: TrainingConfig, repeat: int, device: torch.device) -> Repe
     if config.average > 0:
         average = channels_last(FCNN(config.classes).to(device)).eval()
         average.load_state_dict(network.state_dict())
-    return RepeatState(network, features, optimiser, average)
+    return RepeatState(network, features, optimiser, average, takes_last=config.takes_last)
 
 
 def channels_last(network: FCNN) -> FCNN:
@@ -177,7 +188,13 @@ def save_state(folder: Path, state: RepeatState) -> None:
     write_whole(folder / FILE_NAME, data)
 
 
-def load_state(folder: Path, config: TrainingConfig, repeat: int, device: torch.device) -> RepeatState:
+def load_state(
+    folder: Path,
+    config: TrainingConfig,
+    repeat: int,
+    device: torch.device,
+    start: Mapping[str, Tensor] | None = None,
+) -> RepeatState:
     """Return the state that a checkpoint holds, or the state before the first step where there is none.
 
     Raises
@@ -185,7 +202,7 @@ def load_state(folder: Path, config: TrainingConfig, repeat: int, device: torch.
     StoreError
         If there is a checkpoint that cannot be used.
     """
-    state = new_state(config, repeat, device)
+    state = new_state(config, repeat, device, start)
     file = folder / FILE_NAME
     if not file.exists():
         return state

@@ -21,6 +21,7 @@ from wsiseg.training.state import (
     HISTOGRAM_BINS,
     EpochRecord,
     RepeatState,
+    Weights,
     copied,
     load_state,
     save_state,
@@ -33,7 +34,7 @@ SNAPSHOTS = 5
 
 @dataclass(frozen=True)
 class Repeat:
-    """Which repeat is trained, with what, and where its state is kept."""
+    """Which repeat is trained, with what, where its state is kept, and what weights it starts from."""
 
     number: int
     config: TrainingConfig
@@ -41,6 +42,7 @@ class Repeat:
     validation: Validation
     device: torch.device
     folder: Path
+    start: Weights | None = None
 
 
 def train_repeat(
@@ -62,7 +64,7 @@ def train_repeat(
         As far as training came.
     """
     config = repeat.config
-    state = load_state(repeat.folder, config, repeat.number, repeat.device)
+    state = load_state(repeat.folder, config, repeat.number, repeat.device, repeat.start)
     observer.repeat_started(repeat.number, len(state.history), config.epochs)
     tally = _Tally()
     batches = repeat.stream.batches(repeat.number, len(state.history))

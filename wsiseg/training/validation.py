@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import draw_crop
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
-from wsiseg.training.stain_target import otsu_mask
+from wsiseg.training.stain_target import local_mask, otsu_mask
 from wsiseg.training.state import channels_last, with_weights
 
 Mask = npt.NDArray[np.bool_]
@@ -56,7 +57,8 @@ class Validation:
     images : float32 (V, 3, S, S)
         What the network sees of them.
     stain : bool (V, S, S)
-        Where the haematoxylin density is above Otsu's threshold of the crop.
+        Where the stain says nuclei are: haematoxylin above Otsu's threshold of the crop, or the local mask of
+        the preset's target.
     labels : bool (V, S, S) or None
         The truth, where there are labels.
     """
@@ -65,21 +67,28 @@ class Validation:
     images: npt.NDArray[np.float32]
     stain: Mask
     labels: Mask | None
+    threshold: float = 0.5
 
     def score(self, network: FCNN, device: torch.device) -> Scores:
         """Score the network, which must be in evaluation mode."""
-        high: list[Mask] = []
+        parts: list[npt.NDArray[np.float32]] = []
         for start in range(0, len(self.images), CHUNK):
             chunk = torch.from_numpy(self.images[start : start + CHUNK]).to(device)
-            high.append((_logits(network, chunk) > 0).cpu().numpy())
-        masks = np.concatenate(high).swapaxes(0, 1)
+            parts.append(_logits(network, chunk).cpu().numpy())
+        maps = np.concatenate(parts).swapaxes(0, 1)
+        least = logit(self.threshold)
         judge = self.stain if self.labels is None else self.labels
-        inverted = tuple(mean_dice(~mask, judge) > mean_dice(mask, judge) for mask in masks)
-        nuclei = [~mask if low else mask for mask, low in zip(masks, inverted, strict=True)]
+        inverted = tuple(mean_dice(-m > least, judge) > mean_dice(m > least, judge) for m in maps)
+        nuclei = [(-m if low else m) > least for m, low in zip(maps, inverted, strict=True)]
         stain = tuple(mean_dice(mask, self.stain) for mask in nuclei)
         labels = self.labels
         dice = None if labels is None else tuple(mean_dice(mask, labels) for mask in nuclei)
         return Scores(inverted, stain, dice)
+
+
+def logit(threshold: float) -> float:
+    """Return the logit whose sigmoid is the threshold."""
+    return math.log(threshold / (1 - threshold))
 
 
 def _logits(network: FCNN, images: torch.Tensor) -> torch.Tensor:
@@ -128,8 +137,15 @@ def make_validation(
             truth.append(_label_mask(source, labels[source.name])[box.y0 : box.y1, box.x0 : box.x1])
     if not pixels:
         raise SlideError(chosen[0].path, "no crop of it or of any other slide could be read")
-    stain = np.stack([otsu_mask(crop, SIGMA_UM / config.mpp) for crop in pixels])
-    return Validation(np.stack(pixels), np.stack(images), stain, np.stack(truth) if truth else None)
+    stain = np.stack([_stain_mask(crop, config) for crop in pixels])
+    labelled = np.stack(truth) if truth else None
+    return Validation(np.stack(pixels), np.stack(images), stain, labelled, config.threshold)
+
+
+def _stain_mask(crop: npt.NDArray[np.uint8], config: TrainingConfig) -> Mask:
+    if config.target.weight > 0:
+        return local_mask(crop, config.target, config.mpp)
+    return otsu_mask(crop, SIGMA_UM / config.mpp)
 
 
 def _label_mask(source: TrainingSource, path: Path) -> Mask:
@@ -149,6 +165,7 @@ def labelled_dice(
     weights: Mapping[str, torch.Tensor],
     channel: int,
     inverted: bool,
+    threshold: float,
     sources: Sequence[TrainingSource],
     labels: Mapping[str, Path],
     views: OpenViews,
@@ -161,6 +178,7 @@ def labelled_dice(
             continue
         pixels = views.get(source).read(Box(0, 0, source.width, source.height))
         logits = _logits(network, torch.from_numpy(network_input(pixels, source.table))[None])
-        mask = (logits[:, channel] > 0).numpy() != inverted
+        confidence = logits[:, channel].numpy() * (-1 if inverted else 1)
+        mask = confidence > logit(threshold)
         found.append(mean_dice(mask, _label_mask(source, labels[source.name])[None]))
     return float(np.mean(found))

@@ -1,0 +1,111 @@
+"""Fields: the places whose weak target is made once, and from which crops with a target are taken.
+
+Making a target costs more than a training step. So it is made for a small image as a whole, and on slides for
+a bounded number of larger windows that stand for them; which ones follows from the seed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+
+from wsiseg.slides.tiles import Box
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.crops import TRIES, Pixels, draw_crop, white_share
+from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.sources import OpenViews, TrainingSource
+
+# An image up to this size is one field.
+WHOLE_PX = 1_200_000
+FIELD_PX = 512
+FIELDS = 60
+KEPT = 96
+
+Maker = Callable[[Pixels, TrainingSource], Pixels]
+
+
+class Field(NamedTuple):
+    """Pixels, uint8 (H, W, 3), and their target, uint8 (H, W, T), 255 for 1."""
+
+    pixels: Pixels
+    target: Pixels
+
+
+class Fields:
+    """The fields of all sources, the last ones used kept in memory; safe from several threads.
+
+    Parameters
+    ----------
+    sources : sequence of TrainingSource
+    config : TrainingConfig
+    views : OpenViews
+    make : callable
+        Makes the target of a field: uint8 (H, W, 3) and its source -> uint8 (H, W, T).
+    """
+
+    def __init__(
+        self, sources: Sequence[TrainingSource], config: TrainingConfig, views: OpenViews, make: Maker
+    ) -> None:
+        self._sources, self._config, self._views, self._make = sources, config, views, make
+        self._kept: OrderedDict[tuple[int, int], Future[Field]] = OrderedDict()
+        self._lock = Lock()
+
+    def crop(self, source: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
+        """Return a random crop of a random field of a source, and its target; tissue where there is some."""
+        field = self.get(source, int(generator.integers(0, self._count(source))))
+        side = self._config.crop_px
+        height, width = field.pixels.shape[:2]
+        best: tuple[float, Box] | None = None
+        for _ in range(TRIES):
+            x, y = int(generator.integers(0, width - side + 1)), int(generator.integers(0, height - side + 1))
+            box = Box(x, y, x + side, y + side)
+            white = white_share(field.pixels[y : y + side, x : x + side])
+            if best is None or white < best[0]:
+                best = white, box
+            if white <= self._config.max_white:
+                break
+        assert best is not None
+        inside = best[1].slices_in(Box(0, 0, width, height))
+        return field.pixels[inside], field.target[inside]
+
+    def get(self, source: int, number: int) -> Field:
+        """Return a field of a source, made when it is not in memory; made once by whoever comes first."""
+        key = source, number
+        with self._lock:
+            future = self._kept.get(key)
+            is_first = future is None
+            if future is None:
+                future = self._kept[key] = Future()
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            else:
+                self._kept.move_to_end(key)
+        if is_first:
+            try:
+                future.set_result(self._made(source, number))
+            except BaseException as error:
+                future.set_exception(error)
+                with self._lock:
+                    self._kept.pop(key, None)
+        return future.result()
+
+    def _count(self, source: int) -> int:
+        chosen = self._sources[source]
+        if chosen.width * chosen.height <= WHOLE_PX:
+            return 1
+        return max(2, -(-FIELDS // len(self._sources)))
+
+    def _made(self, source: int, number: int) -> Field:
+        chosen = self._sources[source]
+        if self._count(source) == 1:
+            pixels = self._views.get(chosen).read(Box(0, 0, chosen.width, chosen.height))
+        else:
+            side = max(self._config.crop_px, min(FIELD_PX, chosen.width, chosen.height))
+            generator = numpy_generator(Stage.FIELD, self._config.seed, source, number)
+            _, pixels = draw_crop(chosen, self._views, side, self._config.max_white, generator)
+        return Field(pixels, self._make(pixels, chosen))
