@@ -24,6 +24,10 @@ class TissueConfig:
     mpp: float = 8.0
 
 
+# Disks of 3 and 1 px at 0.25 um per pixel, for opening and for closing (Boserup & Selvan, 2023).
+PAPER_CLEAN_UP_UM = (0.75, 0.25)
+
+
 @dataclass(frozen=True)
 class ObjectsConfig:
     """How confidence becomes nuclei; every size is physical, so that it scales with the resolution.
@@ -40,8 +44,8 @@ class ObjectsConfig:
         How far a point left out of an outline may lie from it; 0 keeps every pixel corner.
     opening_um, closing_um : tuple of float
         Radii of the disks of the clean-up: an opening and a closing with the first, then with the second, and
-        so on; what is smaller than a pixel is left out. The paper's are 0.75 and 0.25 um for both (3 and 1 px
-        at 0.25 um per pixel); the default is none, as closing joins neighbours and opening eats small ones.
+        so on; what is smaller than a pixel is left out. `PAPER_CLEAN_UP_UM` for models of the preset `paper`;
+        else none by default, as closing joins neighbours and opening eats small ones.
     hole_area_um2 : float
         Holes up to this area are filled.
     deepest_um : float

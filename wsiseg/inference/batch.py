@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wsiseg.config import PredictConfig
+from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.engine import resolve_device
 from wsiseg.inference.graph import available_cores, open_cluster
@@ -66,6 +66,7 @@ def predict_slides(
     folder = Path(output)
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
+    config = _with_clean_up(config, model)
     _make_folder(folder)
     kernel = Kernel.of(
         model, resolve_device(config.device) if config.scheduler is None else config.device, workers
@@ -82,6 +83,15 @@ def predict_slides(
             watcher.slide_ended(report)
     log.close()
     return reports
+
+
+def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
+    """Return the settings with the paper's clean-up for a model of the paper's preset, if none was asked for."""
+    objects = config.objects
+    if model.info.preset != "paper" or objects.opening_um or objects.closing_um:
+        return config
+    cleaned = dataclasses.replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM)
+    return dataclasses.replace(config, objects=cleaned)
 
 
 def _check(config: PredictConfig, workers: int) -> None:

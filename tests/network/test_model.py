@@ -1,0 +1,88 @@
+"""The model file: what is written comes back, and what is not a model of ours is refused in words."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from wsiseg.errors import ModelError
+from wsiseg.network.fcnn import FCNN
+from wsiseg.network.model import ModelInfo, load_model, save_model, serialise
+
+INFO = ModelInfo(channel=3, inverted=True, threshold=0.4, mpp=0.5, input="stains", training={"epochs": 3})
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    network = FCNN().eval()
+    saved = save_model(tmp_path / "model.safetensors", network, INFO)
+    for path in (tmp_path / "model.safetensors", tmp_path):
+        loaded = load_model(path)
+        assert (loaded.info, loaded.sha256) == (INFO, saved.sha256)
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, loaded.network.state_dict()[name])
+
+
+def test_the_same_weights_give_the_same_bytes() -> None:
+    network = FCNN()
+    assert serialise(network, INFO) == serialise(network, replace(INFO))
+
+
+def test_a_model_ships() -> None:
+    assert load_model().info.classes == 4
+
+
+def tampered(**changes: object) -> bytes:
+    """A model file whose metadata says something else."""
+    described = {"format": 1, **changes}
+    return safetensors.torch.save(FCNN().state_dict(), metadata={"wsiseg": json.dumps(described)})
+
+
+def with_nan() -> bytes:
+    network = FCNN()
+    network.head.bias.data[0] = float("nan")
+    return serialise(network, INFO)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "too short"),
+        (b"\x80\x04" + pickle.dumps([1, 2, 3]), "truncated or of another kind"),
+        (serialise(FCNN(), INFO)[:5000], "not a model file"),
+        (safetensors.torch.save({"a": torch.zeros(1)}), "not a model file"),
+        (tampered(format=9), "model format 9"),
+        (tampered(classes=3), "another architecture"),
+        (tampered(channel=7), "out of range"),
+        (tampered(threshold=float("nan")), "threshold"),
+        (tampered(mpp="0.25"), "mpp"),
+        (tampered(input="thoughts"), "input"),
+        (with_nan(), "not finite in head.bias"),
+    ],
+)
+def test_what_is_no_model_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=says) as caught:
+        load_model(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_and_an_unfinished_run_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such model file"):
+        load_model(tmp_path / "absent.safetensors")
+    with pytest.raises(ModelError, match="no finished run in this folder"):
+        load_model(tmp_path)
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.safetensors"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ModelError, match="too large"):
+        load_model(path)
