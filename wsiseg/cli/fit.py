@@ -123,7 +123,9 @@ def command(
         mpp=mpp,
         seed=seed,
     )
-    with FitProgress(config.repeats, config.epochs, options.verbosity(ctx)) as progress:
+    with FitProgress(
+        config.repeats, config.epochs, config.consensus_epochs, options.verbosity(ctx)
+    ) as progress:
         result = fit(
             list(slides),
             output,

@@ -20,15 +20,16 @@ class FitProgress(Observer):
 
     Parameters
     ----------
-    repeats, epochs : int
+    repeats, epochs, consensus_epochs : int
         Size of the run.
     verbosity : int
         -1 says errors only.
     """
 
-    def __init__(self, repeats: int, epochs: int, verbosity: int = 0) -> None:
+    def __init__(self, repeats: int, epochs: int, consensus_epochs: int = 0, verbosity: int = 0) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._repeats, self._epochs, self._quiet = repeats, epochs, verbosity < 0
+        self._total, self._name, self._epochs_now = repeats * epochs + consensus_epochs, "", epochs
         self._score, self._skips, self._trained, self._begun = "", 0, 0.0, time.monotonic()
         self._bar: Progress | None = None
         if not self._quiet and self._console.is_terminal:
@@ -45,7 +46,7 @@ class FitProgress(Observer):
     def __enter__(self) -> FitProgress:
         if self._bar:
             self._bar.start()
-            self._task = self._bar.add_task("opening slides", total=self._repeats * self._epochs, state="")
+            self._task = self._bar.add_task("opening slides", total=self._total, state="")
         return self
 
     def __exit__(self, *_rest: object) -> None:
@@ -59,16 +60,14 @@ class FitProgress(Observer):
 
     def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
         """See `Observer`."""
-        self._score, self._skips = "", 0
+        self._score, self._skips, self._epochs_now = "", 0, epochs
+        self._name = f"repeat {repeat + 1}/{self._repeats}" if repeat < self._repeats else "consensus"
         if done:
-            state = "was finished before" if done >= epochs else f"goes on after epoch {done}"
-            self.message(f"repeat {repeat + 1} of {self._repeats} {state}")
-        if self._bar and self._task is not None:
-            self._bar.update(
-                self._task,
-                description=f"repeat {repeat + 1}/{self._repeats}",
-                completed=repeat * epochs + done,
+            self.message(
+                f"{self._name} {'was finished before' if done >= epochs else f'goes on after epoch {done}'}"
             )
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, description=self._name, completed=repeat * self._epochs + done)
 
     def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
         """See `Observer`."""
@@ -89,7 +88,7 @@ class FitProgress(Observer):
             loss = "-" if record.loss is None else f"{record.loss:.4f}"
             place = repeat * self._epochs + record.epoch
             self.message(
-                f"repeat {repeat + 1}/{self._repeats} epoch {record.epoch}/{self._epochs}: loss {loss}, "
+                f"{self._name} epoch {record.epoch}/{self._epochs_now}: loss {loss}, "
                 f"{record.skips} of {record.steps} steps skipped, channel {channel}{self._score}, "
                 f"{record.seconds:.1f} s, {self._left(place)} left"
             )
@@ -100,5 +99,5 @@ class FitProgress(Observer):
     def _left(self, place: float) -> str:
         """Return the time left at the speed so far, in words."""
         rate = (time.monotonic() - self._begun) / max(self._trained, 1e-9)
-        seconds = rate * (self._repeats * self._epochs - place)
+        seconds = rate * (self._total - place)
         return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
