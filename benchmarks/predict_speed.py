@@ -33,7 +33,8 @@ import wsiseg
 from wsiseg.config import PredictConfig
 from wsiseg.inference.engine import make_engine
 from wsiseg.inference.store import SHARD_PX
-from wsiseg.network.fcnn import RADIUS_PX, to_input
+from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
 from wsiseg.slides import open_slide
 from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic

@@ -8,9 +8,10 @@ import torch
 
 from wsiseg.inference.engine import Engine, OpenVINOEngine, TorchEngine
 from wsiseg.network.appearance import network_input, rgb_table
-from wsiseg.network.fcnn import FCNN, RADIUS_PX, to_input
+from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.network.fold import fold
-from wsiseg.network.model import Model, ModelInfo
+from wsiseg.network.model import Model, ModelInfo, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_a_window_with_the_halo_gives_what_the_whole_image_gives(network: FCNN) 
 @pytest.mark.parametrize("engine", [OpenVINOEngine, TorchEngine])
 def test_engines_agree_with_the_network(network: FCNN, engine: type[Engine], inverted: bool) -> None:
     info = ModelInfo(channel=2, inverted=inverted)
-    made = engine(fold(Model(network, info, "")))  # type: ignore[call-arg]
+    made = engine(fold(Model(weights_of(network), info, "")))  # type: ignore[call-arg]
     rgb = np.random.default_rng(1).integers(0, 256, (130, 90, 3), dtype=np.uint8)
     with torch.no_grad():
         expected = network(to_input(rgb))[0, 2].numpy()

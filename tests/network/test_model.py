@@ -12,8 +12,9 @@ import safetensors.torch
 import torch
 
 from wsiseg.errors import ModelError
+from wsiseg.network.architecture import weight_shapes
 from wsiseg.network.fcnn import FCNN
-from wsiseg.network.model import ModelInfo, load_model, save_model, serialise
+from wsiseg.network.model import ModelInfo, load_model, save_model, serialise, weights_of
 
 INFO = ModelInfo(channel=3, inverted=True, threshold=0.4, mpp=0.5, input="stains", training={"epochs": 3})
 
@@ -30,7 +31,13 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_the_same_weights_give_the_same_bytes() -> None:
     network = FCNN()
-    assert serialise(network, INFO) == serialise(network, replace(INFO))
+    assert serialise(weights_of(network), INFO) == serialise(weights_of(network), replace(INFO))
+
+
+def test_the_shapes_in_plain_numbers_are_those_of_the_network() -> None:
+    for classes in (1, 4):
+        state = FCNN(classes).state_dict()
+        assert weight_shapes(classes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def test_a_model_ships() -> None:
@@ -46,7 +53,7 @@ def tampered(**changes: object) -> bytes:
 def with_nan() -> bytes:
     network = FCNN()
     network.head.bias.data[0] = float("nan")
-    return serialise(network, INFO)
+    return serialise(weights_of(network), INFO)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +61,7 @@ def with_nan() -> bytes:
     [
         (b"", "too short"),
         (b"\x80\x04" + pickle.dumps([1, 2, 3]), "truncated or of another kind"),
-        (serialise(FCNN(), INFO)[:5000], "not a model file"),
+        (serialise(weights_of(FCNN()), INFO)[:5000], "not a model file"),
         (safetensors.torch.save({"a": torch.zeros(1)}), "not a model file"),
         (tampered(format=9), "model format 9"),
         (tampered(classes=3), "another architecture"),

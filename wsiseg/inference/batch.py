@@ -86,7 +86,7 @@ def predict_slides(
 
 
 def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
-    """Return the settings with the paper's clean-up for a model of the paper's preset, if none was asked for."""
+    """Return the settings with the paper's clean-up for a model of its preset, if none was asked for."""
     objects = config.objects
     if model.info.preset != "paper" or objects.opening_um or objects.closing_um:
         return config

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import queue
+import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +76,13 @@ def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
 
 def resolve_device(device: str) -> str:
     """Return the device that `auto` means here, or the device asked for if it is there."""
-    import torch
-
     base, _, number = device.partition(":")
     if base not in DEVICES or (number and not (base == "cuda" and number.isdigit())):
         raise UsageError(f"device {device!r} is not known; give one of auto, cpu, cuda, cuda:N, mps")
+    if base == "cpu" or (base == "auto" and not _may_have_gpu()):
+        return "cpu"
+    import torch
+
     if base == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -90,6 +94,22 @@ def resolve_device(device: str) -> str:
     if base == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps' is not there; it needs a Mac with an Apple chip")
     return device
+
+
+def _may_have_gpu() -> bool:
+    """Whether asking torch, which takes a second to import, could find a GPU."""
+    if sys.platform == "darwin":
+        return True
+    drivers = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libamdhip64.so")
+    return any(_loads(driver) for driver in drivers)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 class OpenVINOEngine(Engine):

@@ -32,7 +32,7 @@ class Kernel:
     @classmethod
     def of(cls, model: Model, device: str, threads: int) -> Kernel:
         """Return the kernel of a loaded model."""
-        return cls(serialise(model.network, model.info), device, threads)
+        return cls(serialise(model.weights, model.info), device, threads)
 
     @property
     def engine(self) -> Engine:

@@ -17,7 +17,7 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.errors import SlideError
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.store import DONE, FAILED, STAIN_DOWNSAMPLE, SlideStore
-from wsiseg.network.fcnn import RADIUS_PX
+from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import Segmented, segment
 from wsiseg.slides.stain import haematoxylin_density

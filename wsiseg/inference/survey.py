@@ -13,7 +13,7 @@ from wsiseg.inference.engine import Engine
 from wsiseg.inference.stages import trimmed_core
 from wsiseg.inference.store import SHARD_PX
 from wsiseg.network.appearance import rgb_table
-from wsiseg.network.fcnn import RADIUS_PX
+from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.slides.reader import open_slide
 from wsiseg.slides.sources import SlideSource
 from wsiseg.slides.tiles import Grid

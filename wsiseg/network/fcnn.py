@@ -7,10 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-DILATIONS = (1, 2, 3, 5, 10, 20)
-WIDTH = 8
-# One 3x3 in the stem, two of each dilation in the blocks.
-RADIUS_PX = 1 + 2 * sum(DILATIONS)
+from wsiseg.network.architecture import DILATIONS, WIDTH
 
 
 class ConvBlock(nn.Sequential):

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
-from wsiseg.network.fcnn import ConvBlock, ResidualBlock
+from wsiseg.network.architecture import DILATIONS
 from wsiseg.network.model import Model
 
 Array = npt.NDArray[np.float32]
+# Of torch's BatchNorm2d, which trained the network.
+EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
@@ -34,36 +35,25 @@ class FoldedNetwork:
 
 def fold(model: Model) -> FoldedNetwork:
     """Return the model's chosen channel as plain convolutions (folded in float64, kept in float32)."""
-    network, info = model.network, model.info
-    sign = -1.0 if info.inverted else 1.0
-    pick = slice(info.channel, info.channel + 1)
+    sign = -1.0 if model.info.inverted else 1.0
+    pick = slice(model.info.channel, model.info.channel + 1)
     head = Convolution(
-        weight=(sign * _numpy(network.head.weight)[pick]).astype(np.float32),
-        bias=(sign * _numpy(network.head.bias)[pick]).astype(np.float32),
+        weight=(sign * model.weights["head.weight"][pick]).astype(np.float32),
+        bias=(sign * model.weights["head.bias"][pick]).astype(np.float32),
         dilation=1,
     )
-    return FoldedNetwork(
-        _fold_block(network.stem), tuple(_fold_pair(block) for block in network.blocks), head
+    blocks = tuple(
+        (_folded(model, f"blocks.{i}.body.0", dilation), _folded(model, f"blocks.{i}.body.1", dilation))
+        for i, dilation in enumerate(DILATIONS)
     )
+    return FoldedNetwork(_folded(model, "stem", 1), blocks, head)
 
 
-def _fold_pair(block: nn.Module) -> tuple[Convolution, Convolution]:
-    assert isinstance(block, ResidualBlock)
-    first, second = block.body
-    return _fold_block(first), _fold_block(second)
+def _folded(model: Model, block: str, dilation: int) -> Convolution:
+    def value(name: str) -> npt.NDArray[np.float64]:
+        return model.weights[f"{block}.{name}"].astype(np.float64)
 
-
-def _fold_block(block: nn.Module) -> Convolution:
-    assert isinstance(block, ConvBlock)
-    conv, norm = block[0], block[1]
-    assert isinstance(conv, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
-    scale = _numpy(norm.weight) / np.sqrt(_numpy(norm.running_var) + norm.eps)
-    bias = _numpy(norm.bias) - _numpy(norm.running_mean) * scale
-    weight = _numpy(conv.weight) * scale[:, None, None, None]
-    return Convolution(weight.astype(np.float32), bias.astype(np.float32), int(conv.dilation[0]))
-
-
-def _numpy(tensor: object) -> npt.NDArray[np.float64]:
-    array: npt.NDArray[np.float64] = tensor.detach().double().cpu().numpy()  # type: ignore[attr-defined]
-    return array
+    scale = value("1.weight") / np.sqrt(value("1.running_var") + EPSILON)
+    bias = value("1.bias") - value("1.running_mean") * scale
+    weight = value("0.weight") * scale[:, None, None, None]
+    return Convolution(weight.astype(np.float32), bias.astype(np.float32), dilation)

@@ -8,16 +8,23 @@ import json
 import math
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import safetensors
-import safetensors.torch
-import torch
+import safetensors.numpy
 
 from wsiseg.errors import ModelError
-from wsiseg.network.fcnn import FCNN
+from wsiseg.network.architecture import weight_shapes
+
+if TYPE_CHECKING:
+    from wsiseg.network.fcnn import FCNN
+
+Weights = dict[str, npt.NDArray[Any]]
 
 FORMAT = 1
 FILE_NAME = "model.safetensors"
@@ -80,35 +87,52 @@ class ModelInfo:
             raise ModelError("settings out of range in the model file: " + ", ".join(wrong))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """A network in evaluation mode with what its file says of it.
+    """Weights with what their file says of them.
 
     Parameters
     ----------
-    network : FCNN
-        The network, on the CPU, float32.
+    weights : dict of ndarray
+        Every tensor of the network by name, as in its `state_dict`.
     info : ModelInfo
         Its settings.
     sha256 : str
         Hash of the file's bytes: the model's identity in every output.
     """
 
-    network: FCNN
+    weights: Weights
     info: ModelInfo
     sha256: str
 
+    @cached_property
+    def network(self) -> FCNN:
+        """The network in evaluation mode, on the CPU, float32; the first use imports torch."""
+        import torch
 
-def serialise(network: FCNN, info: ModelInfo) -> bytes:
+        from wsiseg.network.fcnn import FCNN
+
+        network = FCNN(self.info.classes)
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in self.weights.items()})
+        return network.eval()
+
+
+def weights_of(network: FCNN) -> Weights:
+    """Return the tensors of a network as arrays."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+
+
+def serialise(weights: Weights, info: ModelInfo) -> bytes:
     """Return the bytes of a model file; the same weights and settings give the same bytes."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     described = json.dumps({"format": FORMAT, **dataclasses.asdict(info)}, sort_keys=True)
-    return safetensors.torch.save(state, metadata={"wsiseg": described})
+    contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in weights.items()}
+    return safetensors.numpy.save(contiguous, metadata={"wsiseg": described})
 
 
 def save_model(path: str | os.PathLike[str], network: FCNN, info: ModelInfo) -> Model:
     """Write a model file beside its place and rename it, so that it is whole or absent."""
-    data = serialise(network, info)
+    weights = weights_of(network)
+    data = serialise(weights, info)
     target = Path(path)
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -116,7 +140,7 @@ def save_model(path: str | os.PathLike[str], network: FCNN, info: ModelInfo) -> 
         os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
-    return Model(network.eval(), info, hashlib.sha256(data).hexdigest())
+    return Model(weights, info, hashlib.sha256(data).hexdigest())
 
 
 def load_model(path: str | os.PathLike[str] | None = None) -> Model:
@@ -145,11 +169,12 @@ def parse_model(data: bytes, name: str) -> Model:
     """Return the model in the bytes of a model file; `name` is what errors call it."""
     try:
         header = _metadata(data)
-        state = safetensors.torch.load(data)
+        weights = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{name}: not a model file of wsiseg (safetensors expected): {error}") from error
     info = _parse_info(name, header)
-    return Model(_build(name, info, state), info, hashlib.sha256(data).hexdigest())
+    _check(name, info, weights)
+    return Model(weights, info, hashlib.sha256(data).hexdigest())
 
 
 def _read_file(path: Path) -> tuple[str, bytes]:
@@ -209,17 +234,17 @@ def _parse_info(name: str, described: dict[str, Any]) -> ModelInfo:
         raise ModelError(f"{name}: {error}") from None
 
 
-def _build(name: str, info: ModelInfo, state: dict[str, torch.Tensor]) -> FCNN:
-    network = FCNN(info.classes)
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in state.items()}
+def _check(name: str, info: ModelInfo, weights: Weights) -> None:
+    expected = weight_shapes(info.classes)
+    found = {key: value.shape for key, value in weights.items()}
     if expected != found:
         odd = sorted(set(expected.items()) ^ set(found.items()))
         raise ModelError(
             f"{name}: weights of another architecture (first difference: {odd[0][0]} {odd[0][1]})"
         )
-    bad = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    other = [key for key, value in weights.items() if value.dtype not in (np.float32, np.int64)]
+    if other:
+        raise ModelError(f"{name}: weights of another type in {', '.join(sorted(other))}; float32 expected")
+    bad = [key for key, value in weights.items() if not np.isfinite(value).all()]
     if bad:
         raise ModelError(f"{name}: weights that are not finite in {', '.join(sorted(bad))}; train again")
-    network.load_state_dict(state)
-    return network.eval()
