@@ -51,6 +51,13 @@ def test_nonsense_is_refused_in_words(changes, said):
         TrainingConfig(**changes)
 
 
+def test_fewer_epochs_are_fewer_for_the_consensus_too():
+    whole = preset("default")
+    half = preset("default", epochs=whole.epochs // 2)
+    assert half.consensus_epochs == whole.consensus_epochs // 2
+    assert preset("default", epochs=1, consensus_epochs=7).consensus_epochs == 7
+
+
 def test_unknown_preset_and_setting():
     with pytest.raises(UsageError, match="no preset"):
         preset("best")

@@ -17,8 +17,9 @@ from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, torch_generator
 from wsiseg.training.sampler import draw_patches, patch_corners
-from wsiseg.training.state import RepeatState, with_weights, write_whole
+from wsiseg.training.state import RepeatState, with_weights
 from wsiseg.training.trainer import snapshot_epochs
+from wsiseg.whole import write_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,8 @@ def figure4(state: RepeatState, number: int) -> Figure:
             axis = axes[row][channel]
             drawn = axis.imshow(
                 np.sqrt(shares[:, row, channel].T),
-                origin="lower", aspect="auto", extent=(0.5, epochs + 0.5, 0, 1), vmin=0, vmax=1, cmap="magma",
+                origin="lower", aspect="auto", extent=(0.5, epochs + 0.5, 0, 1), cmap="magma",
+                vmin=0, vmax=np.sqrt(0.5),
             )  # fmt: skip
             if row == 0:
                 axis.set_title(f"channel {channel}", fontsize=9)
@@ -91,8 +93,8 @@ def figure4(state: RepeatState, number: int) -> Figure:
                 axis.set_xlabel("epoch")
         axes[row][0].set_ylabel(name)
     if drawn is not None:
-        bar = figure.colorbar(drawn, ax=axes, ticks=np.sqrt([0, 0.05, 0.25, 0.5, 1]))
-        bar.ax.set_yticklabels(["0", "5 %", "25 %", "50 %", "100 %"])
+        bar = figure.colorbar(drawn, ax=axes, ticks=np.sqrt([0, 0.02, 0.1, 0.25, 0.5]))
+        bar.ax.set_yticklabels(["0", "2 %", "10 %", "25 %", "50 %"])
         bar.set_label("share of the candidate patches")
     figure.suptitle(f"Repeat {number}: candidate patches per epoch", fontsize=10)
     return figure

@@ -263,6 +263,8 @@ PRESETS = {"default": default_preset, "paper": paper_preset}
 def preset(name: str, **changes: Any) -> TrainingConfig:
     """Return a preset with some settings changed; changes that are None are left out.
 
+    Other epochs change those of the consensus in proportion, unless these are given too.
+
     Raises
     ------
     UsageError
@@ -274,7 +276,11 @@ def preset(name: str, **changes: Any) -> TrainingConfig:
     unknown = set(given) - {f.name for f in dataclasses.fields(TrainingConfig)}
     if unknown:
         raise UsageError(f"there is no training setting {', '.join(sorted(unknown))}")
-    return dataclasses.replace(PRESETS[name](), **given)
+    chosen = PRESETS[name]()
+    if "epochs" in given and chosen.consensus_epochs > 0:
+        share = given["epochs"] / chosen.epochs
+        given.setdefault("consensus_epochs", max(1, round(share * chosen.consensus_epochs)))
+    return dataclasses.replace(chosen, **given)
 
 
 def from_json(values: dict[str, Any]) -> TrainingConfig:

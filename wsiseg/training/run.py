@@ -27,9 +27,10 @@ from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder, check_same, identity, metrics_rows, write_metrics
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
-from wsiseg.training.state import RepeatState, load_state, write_whole
+from wsiseg.training.state import RepeatState, load_state
 from wsiseg.training.trainer import Repeat, train_repeat
 from wsiseg.training.validation import Validation, labelled_dice, make_validation
+from wsiseg.whole import write_whole
 
 SAMPLES = 6
 

@@ -18,7 +18,8 @@ from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.config import TrainingConfig, from_json
 from wsiseg.training.sources import TrainingSource
 from wsiseg.training.state import FILE_NAME as RUN_FILE_OF_REPEAT
-from wsiseg.training.state import EpochRecord, write_whole
+from wsiseg.training.state import EpochRecord
+from wsiseg.whole import write_whole
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.csv"

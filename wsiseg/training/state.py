@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from wsiseg.errors import StoreError
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.feature_network import FeatureNetwork
+from wsiseg.whole import write_whole
 
 FILE_NAME = "checkpoint"
 FORMAT = 1
@@ -260,16 +260,3 @@ def _read(file: Path) -> tuple[dict[str, Any], Weights]:
     if described["format"] != FORMAT:
         raise ValueError(f"format {described['format']}")
     return described, safetensors.torch.load(data)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it, so that it is whole or absent."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
