@@ -10,9 +10,10 @@ from pathlib import Path
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.inference.graph import Cluster, OnResult
+from wsiseg.inference.layout import create_store
 from wsiseg.inference.plan import object_tasks
 from wsiseg.inference.stages import ObjectsJob
-from wsiseg.inference.store import FrameInfo, Identity, SlideStore, create_store
+from wsiseg.inference.store import FrameInfo, Identity, SlideStore
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from wsiseg.inference.slide import Draw, SlideRun
 from wsiseg.inference.store import MIN_TILE_PX
 from wsiseg.network.model import Model
 from wsiseg.slides.sources import SlideSource
+from wsiseg.whole import put_whole
 
 VERSIONS_OF = ("wsiseg", "torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
@@ -183,33 +184,16 @@ class RunLog:
             return {}
 
     def _write(self) -> None:
-        with _Replacing(self._folder / "run.json") as path:
+        with put_whole(self._folder / "run.json") as path:
             path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
         with (
-            _Replacing(self._folder / "summary.csv") as path,
+            put_whole(self._folder / "summary.csv") as path,
             # Names of files need not be valid text.
             path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             writer = csv.DictWriter(file, self._columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(self._rows.values())
-
-
-class _Replacing:
-    """Give a path beside the target and put it in place if nothing failed."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-
-    def __enter__(self) -> Path:
-        return self._beside
-
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        if kind is None:
-            os.replace(self._beside, self._target)
-        else:
-            self._beside.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

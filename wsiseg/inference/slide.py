@@ -19,11 +19,12 @@ from wsiseg.errors import SlideError, StoreError
 from wsiseg.inference.again import nuclei_again
 from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
+from wsiseg.inference.layout import create_store
 from wsiseg.inference.numbering import numbered_nuclei
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.plan import Plan, label_tasks, network_tasks, object_tasks, pyramid_tasks
 from wsiseg.inference.stages import NetworkJob, ObjectsJob, StageResult
-from wsiseg.inference.store import FAILED, FrameInfo, Identity, SlideStore, create_store
+from wsiseg.inference.store import FAILED, FrameInfo, Identity, SlideStore
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
 from wsiseg.objects.geojson import GeoJSONWriter

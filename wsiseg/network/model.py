@@ -20,6 +20,7 @@ import safetensors.numpy
 
 from wsiseg.errors import ModelError
 from wsiseg.network.architecture import weight_shapes
+from wsiseg.whole import write_whole
 
 if TYPE_CHECKING:
     from wsiseg.network.fcnn import FCNN
@@ -133,13 +134,7 @@ def save_model(path: str | os.PathLike[str], network: FCNN, info: ModelInfo) -> 
     """Write a model file beside its place and rename it, so that it is whole or absent."""
     weights = weights_of(network)
     data = serialise(weights, info)
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(Path(path), data)
     return Model(weights, info, hashlib.sha256(data).hexdigest())
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
-from typing import IO
+
+from wsiseg.whole import flush
 
 SUFFIX = ".partial"
 """Ending of files that are being written."""
@@ -21,12 +20,3 @@ def settle(path: Path) -> None:
     with beside(path).open("rb") as file:
         flush(file)
     beside(path).replace(path)
-
-
-def flush(file: IO[bytes]) -> None:
-    """Wait until what was written to a file is on the disk, where the file system can tell."""
-    try:
-        os.fsync(file.fileno())
-    except OSError as error:  # some network file systems refuse; a full disk must be heard of
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise

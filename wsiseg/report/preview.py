@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from wsiseg.errors import StoreError
 from wsiseg.report.legend import colours, with_legend
+from wsiseg.whole import put_whole
 
 Rgb = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
@@ -191,11 +192,8 @@ def _overlay_density(picture: _Picture) -> float:
 def _save(rgb: Rgb, path: Path) -> None:
     from PIL import Image
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        Image.fromarray(rgb).save(beside, format="PNG", compress_level=2)
-        os.replace(beside, path)
+        with put_whole(path) as beside:
+            Image.fromarray(rgb).save(beside, format="PNG", compress_level=2)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)

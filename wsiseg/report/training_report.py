@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.training.state import write_whole
+from wsiseg.whole import write_whole
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"

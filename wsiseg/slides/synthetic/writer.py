@@ -17,6 +17,7 @@ from wsiseg.errors import UsageError
 from wsiseg.slides.synthetic.pyramid import Encoder, Level, Pixels, Thumbnail
 from wsiseg.slides.synthetic.scene import BLOCK_PX, SyntheticSlide
 from wsiseg.slides.tiles import Box
+from wsiseg.whole import put_whole
 
 _THUMBNAIL_PX = 768
 _COARSEST_PX = 2048
@@ -67,18 +68,13 @@ def write_synthetic(
     target = Path(path)
     downsamples = _default_levels(slide) if levels is None else tuple(levels)
     _check(downsamples, tile_px, quality)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     threads = workers or os.cpu_count() or 1
-    try:
-        with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(threads))
-            encoder = Encoder(pool, tile_px, quality)
-            thumbnail = Thumbnail()
-            chain = _chain(slide, downsamples, encoder, thumbnail, target.parent, stack)
-            _write_pages(beside, slide, downsamples, chain, thumbnail, encoder, aperio, header_mpp)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with put_whole(target) as beside, ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(threads))
+        encoder = Encoder(pool, tile_px, quality)
+        thumbnail = Thumbnail()
+        chain = _chain(slide, downsamples, encoder, thumbnail, target.parent, stack)
+        _write_pages(beside, slide, downsamples, chain, thumbnail, encoder, aperio, header_mpp)
     return target
 
 
@@ -87,12 +83,9 @@ def write_synthetic_image(path: str | os.PathLike[str], slide: SyntheticSlide) -
     from PIL import Image
 
     target = Path(path)
-    beside = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-    try:
-        Image.fromarray(slide.render(slide.frame)).save(beside)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    Image.init()
+    with put_whole(target) as beside:
+        Image.fromarray(slide.render(slide.frame)).save(beside, format=Image.EXTENSION[target.suffix.lower()])
     return target
 
 

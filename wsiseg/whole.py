@@ -1,0 +1,38 @@
+"""Files that are whole or absent: written beside their place, flushed to the disk, and renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def put_whole(target: Path) -> Iterator[Path]:
+    """Give a path beside `target` to write to; it takes the target's place, or goes if something failed."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            flush(file)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with put_whole(target) as beside:
+        beside.write_bytes(data)
+
+
+def flush(file: IO[bytes]) -> None:
+    """Wait until what was written to a file is on the disk, where the file system can tell."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:  # some network file systems refuse; a full disk must be heard of
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
