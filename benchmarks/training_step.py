@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py [OUT.json]
 
-Straightforward: colours before pixels in memory (NCHW) and one slice for each patch. Both run on one thread and
-are measured in processor seconds, forward and backward, the best of several, after one step to warm up.
+Straightforward: colours before pixels in memory (NCHW) and one slice for each patch. Both run on one
+thread and are measured in processor seconds, forward and backward, the best of several after one to warm up.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from wsiseg.network.appearance import rgb_table
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.slides.tiles import Box
 from wsiseg.training.crops import CropStream, draw_crop, epoch_order, random_box, white_share
-from wsiseg.training.fields import Fields
+from wsiseg.training.fields import Fields, standing_for
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 
@@ -46,6 +46,16 @@ def test_slides_take_turns_until_the_epoch_is_full(config):
     order = epoch_order(sources, replace(config, epoch_crops=9), 0, 0)
     assert len(order) == 9
     assert {order.count(0), order.count(1)} == {4, 5}
+
+
+def test_many_sources_take_turns_over_several_epochs(config):
+    sources = [source(str(i), is_image=False) for i in range(25)]
+    few = replace(config, epoch_crops=10)
+    orders = [epoch_order(sources, few, 0, epoch) for epoch in range(5)]
+    drawn = [number for order in orders for number in order]
+    assert sorted(drawn) == sorted(2 * list(range(25)))
+    assert len(standing_for(sources * 10, 0)) == 96
+    assert standing_for(sources, 0) == sources
 
 
 def test_boxes_lie_inside_the_frame():
@@ -106,6 +116,18 @@ def test_targets_go_with_their_crops(opened, config):
     for batch in CropStream(opened, config, views, 2, Fields(opened, config, views, red)).batches(0, 2):
         red_seen = np.rint((batch.images[:, 0] - 0.05) / 0.95 * 255)
         assert np.array_equal(batch.target[..., 0], red_seen)
+
+
+def test_large_sources_give_windows_however_many_there_are(opened, config, monkeypatch):
+    monkeypatch.setattr("wsiseg.training.fields.WHOLE_PX", 100)
+    monkeypatch.setattr("wsiseg.training.fields.FIELD_PX", 90)
+    monkeypatch.setattr("wsiseg.training.fields.FIELDS", 2)
+    fields = Fields(opened, config, OpenViews(0.25), lambda rgb, source: rgb[..., :1])
+    assert fields.get(1, 0).pixels.shape == (90, 90, 3)
+    assert fields.get(1, 0) is fields.get(1, 0)
+    pixels, target = fields.crop(1, numpy_generator(Stage.CROP, 0))
+    assert pixels.shape == (80, 80, 3)
+    assert np.array_equal(target, pixels[..., :1])
 
 
 def test_a_stream_that_is_left_early_stops_its_threads(opened, config):

@@ -76,9 +76,9 @@ class TrainingConfig:
     crop_px, batch_size, epochs : int
         Side of a training crop, crops a step, passes over the images.
     epoch_crops : int
-        Crops an epoch, at least one a source: the sources take turns.
+        Crops an epoch: the sources take turns.
     images_once : bool
-        Whether a set of plain images gives one crop each, however many or white they are (paper).
+        Whether a set of plain images gives one crop each an epoch, however many or white they are (paper).
     max_white : float
         A crop is drawn again while more than this share of it has all channels > 0.7.
     learning_rate, weight_decay : float

@@ -49,15 +49,20 @@ def epoch_order(
 ) -> list[int]:
     """Return the number of the source of each crop of an epoch.
 
-    The sources take turns until there are `epoch_crops`; with `images_once` plain images give one crop each.
+    With `images_once` plain images give one crop each. Otherwise an epoch has `epoch_crops` however many
+    sources there are: they take turns, from one epoch to the next, each turn in another order.
     """
-    once = config.images_once and all(source.is_image for source in sources)
-    total = len(sources) if once else max(len(sources), config.epoch_crops)
-    generator = numpy_generator(Stage.ORDER, config.seed + repeat, epoch)
-    order: list[int] = []
-    while len(order) < total:
-        order.extend(generator.permutation(len(sources)).tolist())
-    return order[:total]
+    seed, count = config.seed + repeat, len(sources)
+    if config.images_once and all(source.is_image for source in sources):
+        return _turn(seed, epoch, count)
+    places = range(epoch * config.epoch_crops, (epoch + 1) * config.epoch_crops)
+    turns = {place // count: _turn(seed, place // count, count) for place in places}
+    return [turns[place // count][place % count] for place in places]
+
+
+def _turn(seed: int, number: int, count: int) -> list[int]:
+    order: list[int] = numpy_generator(Stage.ORDER, seed, number).permutation(count).tolist()
+    return order
 
 
 def white_share(pixels: Pixels) -> float:

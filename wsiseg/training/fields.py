@@ -1,7 +1,8 @@
 """Fields: the places whose weak target is made once, and from which crops with a target are taken.
 
 Making a target costs more than a training step. So it is made for a small image as a whole, and on slides for
-a bounded number of larger windows that stand for them; which ones follows from the seed.
+a bounded number of larger windows that stand for them, of at most 96 sources; which ones follows from the
+seed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from wsiseg.training.sources import OpenViews, TrainingSource
 WHOLE_PX = 1_200_000
 FIELD_PX = 512
 FIELDS = 60
-KEPT = 96
+MAX_SOURCES = KEPT = 96
 
 Maker = Callable[[Pixels, TrainingSource], Pixels]
 
@@ -34,6 +35,14 @@ class Field(NamedTuple):
 
     pixels: Pixels
     target: Pixels
+
+
+def standing_for(sources: Sequence[TrainingSource], seed: int) -> list[TrainingSource]:
+    """Return the sources whose fields are used: all, or 96 of them by chance, in their order."""
+    if len(sources) <= MAX_SOURCES:
+        return list(sources)
+    chosen = numpy_generator(Stage.FIELD, seed).choice(len(sources), MAX_SOURCES, replace=False)
+    return [sources[i] for i in sorted(chosen.tolist())]
 
 
 class Fields:
@@ -95,17 +104,18 @@ class Fields:
         return future.result()
 
     def _count(self, source: int) -> int:
-        chosen = self._sources[source]
-        if chosen.width * chosen.height <= WHOLE_PX:
-            return 1
-        return max(2, -(-FIELDS // len(self._sources)))
+        return 1 if _is_small(self._sources[source]) else -(-FIELDS // len(self._sources))
 
     def _made(self, source: int, number: int) -> Field:
         chosen = self._sources[source]
-        if self._count(source) == 1:
+        if _is_small(chosen):
             pixels = self._views.get(chosen).read(Box(0, 0, chosen.width, chosen.height))
         else:
             side = max(self._config.crop_px, min(FIELD_PX, chosen.width, chosen.height))
             generator = numpy_generator(Stage.FIELD, self._config.seed, source, number)
             _, pixels = draw_crop(chosen, self._views, side, self._config.max_white, generator)
         return Field(pixels, self._make(pixels, chosen))
+
+
+def _is_small(source: TrainingSource) -> bool:
+    return source.width * source.height <= WHOLE_PX

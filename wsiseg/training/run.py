@@ -22,7 +22,7 @@ from wsiseg.training.config import TrainingConfig, consensus_config, default_pre
 from wsiseg.training.consensus import Maker, consensus_maker, stain_maker
 from wsiseg.training.crops import CropStream
 from wsiseg.training.device import available_threads, reproducible, resolve_device
-from wsiseg.training.fields import Fields
+from wsiseg.training.fields import Fields, standing_for
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder, check_same, identity, metrics_rows, write_metrics
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
@@ -248,8 +248,10 @@ class _Run:
         return self._train_one(0, repeat, deadline)
 
     def _stream(self, config: TrainingConfig, workers: int, maker: Maker | None) -> CropStream:
-        fields = None if maker is None else Fields(self.sources, config, self.views, maker)
-        return CropStream(self.sources, config, self.views, workers, fields)
+        if maker is None:
+            return CropStream(self.sources, config, self.views, workers)
+        chosen = standing_for(self.sources, config.seed)
+        return CropStream(chosen, config, self.views, workers, Fields(chosen, config, self.views, maker))
 
     def _train_one(self, number: int, repeat: Repeat, deadline: float | None) -> bool:
         """Train one repeat; return False if the deadline ended it."""
