@@ -55,7 +55,12 @@ def contact_sheet(states: Mapping[int, RepeatState], samples: Samples, chosen: C
 
 
 def _caption(choice: Choice) -> str:
-    parts = [f"{choice.repeat}:{choice.channel}", f"epoch {choice.epoch}", f"score {choice.score:.3f}"]
+    name = f"{choice.repeat}:{choice.channel}"
+    parts = [
+        name if choice.repeat else f"{name} (consensus)",
+        f"epoch {choice.epoch}",
+        f"score {choice.score:.3f}",
+    ]
     if choice.dice is not None:
         parts.append(f"Dice {choice.dice:.3f}")
     if choice.inverted:

@@ -49,6 +49,11 @@ class Samples:
         return found
 
 
+def name_of(number: int) -> str:
+    """Return what a repeat is called: counted from 1, 0 is the consensus."""
+    return f"Repeat {number}" if number else "Consensus"
+
+
 def figure1(state: RepeatState, config: TrainingConfig, samples: Samples, number: int) -> Figure:
     """Draw the best channel's confidence map of one image at five epochs, with sampled patches.
 
@@ -65,7 +70,7 @@ def figure1(state: RepeatState, config: TrainingConfig, samples: Samples, number
         axis.images[0].set(cmap="viridis", clim=(0, 1))
         _outline_patches(axis, maps, channel, config, epoch)
     figure.suptitle(
-        f"Repeat {number}, channel {channel}: confidence and sampled patches (white positive, red negative)",
+        f"{name_of(number)}, channel {channel}: confidence and sampled patches (white positive, red negative)",
         fontsize=10,
     )
     return figure
@@ -96,7 +101,7 @@ def figure4(state: RepeatState, number: int) -> Figure:
         bar = figure.colorbar(drawn, ax=axes, ticks=np.sqrt([0, 0.02, 0.1, 0.25, 0.5]))
         bar.ax.set_yticklabels(["0", "2 %", "10 %", "25 %", "50 %"])
         bar.set_label("share of the candidate patches")
-    figure.suptitle(f"Repeat {number}: candidate patches per epoch", fontsize=10)
+    figure.suptitle(f"{name_of(number)}: candidate patches per epoch", fontsize=10)
     return figure
 
 

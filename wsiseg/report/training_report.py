@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from wsiseg.report.training_figures import name_of
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.whole import write_whole
 
@@ -45,7 +46,7 @@ def write_report(folder: RunFolder, rows: list[dict[str, Any]]) -> None:
         _image(folder.path / "contact-sheet.png"),
     ]
     for number in sorted({row["repeat"] for row in rows}):
-        parts.append(f"<h2>Repeat {number}</h2>")
+        parts.append(f"<h2>{name_of(number)}</h2>")
         parts.extend(_image(folder.repeat(number) / name) for name in ("figure1.png", "figure4.png"))
     if described.get("failures"):
         items = "".join(f"<li>{_text(f['path'])}: {_text(f['cause'])}</li>" for f in described["failures"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from wsiseg.report.training_figures import Samples, draw_repeat, save_figure
 from wsiseg.training import run
-from wsiseg.training.config import TrainingConfig
+from wsiseg.training.config import TrainingConfig, consensus_config
 from wsiseg.training.observer import Observer
 from wsiseg.training.run import FitResult, read_states
 from wsiseg.training.run_folder import RunFolder
@@ -73,7 +73,8 @@ def draw_run(folder: RunFolder, choice: Choice) -> None:
     for number, state in states.items():
         path = folder.repeat(number)
         if not _is_newer(path / "figure4.png", path / FILE_NAME):
-            draw_repeat(path, state, config, samples, number)
+            settings = config if number else consensus_config(config)
+            draw_repeat(path, state, settings, samples, number)
     save_figure(contact_sheet(states, samples, choice), folder.path / "contact-sheet.png")
     rows = []
     for number, state in states.items():
