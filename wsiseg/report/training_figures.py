@@ -70,7 +70,7 @@ def figure1(state: RepeatState, config: TrainingConfig, samples: Samples, number
         axis.images[0].set(cmap="viridis", clim=(0, 1))
         _outline_patches(axis, maps, channel, config, epoch)
     figure.suptitle(
-        f"{name_of(number)}, channel {channel}: confidence and sampled patches (white positive, red negative)",
+        f"{name_of(number)}, channel {channel}: confidence and patches drawn (white positive, red negative)",
         fontsize=10,
     )
     return figure
