@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No timed assertion: how long an example takes says how busy the machine is.
+settings.register_profile("wsiseg", deadline=None)
+settings.load_profile("wsiseg")
 
 SHARED_DATA = Path(os.environ.get("WSISEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

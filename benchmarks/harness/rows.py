@@ -88,7 +88,7 @@ def script_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
 def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train the same network with the labels."""
     from wsiseg.evaluation.supervised import SupervisedConfig, train_supervised
-    from wsiseg.network.model import Model, ModelInfo
+    from wsiseg.network.model import Model, ModelInfo, weights_of
     from wsiseg.training.augment import jitter_rgb
     from wsiseg.training.device import reproducible
 
@@ -108,7 +108,7 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
                 ),
             )
         seconds = time.monotonic() - started
-        model = Model(network, ModelInfo(classes=1, mpp=MPP), "")
+        model = Model(weights_of(network), ModelInfo(classes=1, mpp=MPP), "")
         scores = score_found(split.test, finder(model, ObjectsConfig(), bench.device, bench.threads))
         return {"scores": scores, "train_s": round(seconds, 1)}
 
