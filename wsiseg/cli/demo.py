@@ -52,14 +52,11 @@ def command(ctx: click.Context, output: Path, seed: int, workers: int | None, de
 
 def _comparison(slide: SyntheticSlide, store: Path) -> str:
     """Return how what was found compares with what was drawn."""
-    import numpy as np
-    import zarr
-
+    from wsiseg.evaluation.labels import read_labels
     from wsiseg.evaluation.metrics import score
 
-    predicted = zarr.open_group(store, mode="r")["labels/nuclei/0"]
-    assert isinstance(predicted, zarr.Array)
-    found = score(slide.truth(slide.frame), np.asarray(predicted[:]).astype(np.int32))
+    predicted = read_labels(store, (slide.height, slide.width))
+    found = score(slide.truth(slide.frame), predicted)
     return (
         f"\n{found.count_true:,} nuclei were drawn, {found.count_predicted:,} were found: "
         f"F1 (IoU > 0.5) {found.f1:.3f}, Dice {found.dice:.3f}, AJI {found.aji:.3f}, PQ {found.pq:.3f}\n"
