@@ -41,8 +41,10 @@ class Facts:
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """Return an exception's message as one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """Return an exception's message as one short line; a lookup's own says only what was looked for."""
+    text = " ".join(str(error).split())
+    if not text or isinstance(error, LookupError):
+        text = f"the file is damaged ({type(error).__name__} {text})".replace(" )", ")")
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
