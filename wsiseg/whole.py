@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import IO
 @contextmanager
 def put_whole(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write to; it takes the target's place, or goes if something failed."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_native_id()}.part")
     try:
         yield beside
         with beside.open("rb") as file:

@@ -110,6 +110,8 @@ class BatchProgress(Observer):
 def _sentence(report: SlideReport) -> str:
     if report.state == "failed":
         return f"{report.name}: FAILED: {report.cause}"
+    if report.state == "elsewhere":
+        return f"{report.name}: {report.cause}"
     found = f"{report.nuclei:,} nuclei"
     if report.state == "skipped":
         return f"{report.name}: done before, {found}" + (f"; {report.cause}" if report.cause else "")

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
-import json
 import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.engine import resolve_device
 from wsiseg.inference.graph import available_cores, open_cluster
 from wsiseg.inference.kernel import Kernel
+from wsiseg.inference.lock import SlideBusyError, slide_lock
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.run_log import RunLog
 from wsiseg.inference.slide import Draw, SlideRun
 from wsiseg.inference.store import MIN_TILE_PX
 from wsiseg.network.model import Model
 from wsiseg.slides.sources import SlideSource
-from wsiseg.whole import put_whole
-
-VERSIONS_OF = ("wsiseg", "torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
 
 def predict_slides(
@@ -72,18 +65,29 @@ def predict_slides(
     kernel = Kernel.of(
         model, resolve_device(config.device) if config.scheduler is None else config.device, workers
     )
-    reports: list[SlideReport] = []
+    reports: dict[str, SlideReport] = {}
     log = RunLog(folder, model, config)
+
+    def conclude(report: SlideReport) -> None:
+        reports[report.name] = report
+        log.add(report)
+        watcher.slide_ended(report)
+
     with open_cluster(config.scheduler, workers) as cluster:
+        elsewhere = []
         for source in sources:
             outputs = Outputs(folder, source.name, config.gzip)
             run = SlideRun(source, outputs, model, config, cluster, kernel, watcher, draw)
             report = _attempt(run)
-            reports.append(report)
-            log.add(report)
-            watcher.slide_ended(report)
+            if report.state == "elsewhere":
+                elsewhere.append(run)
+            else:
+                conclude(report)
+        # Another run had these; by now it may be done with them, or dead.
+        for run in elsewhere:
+            conclude(_attempt(run))
     log.close()
-    return reports
+    return [reports[source.name] for source in sources]
 
 
 def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
@@ -121,7 +125,10 @@ def _attempt(run: SlideRun) -> SlideReport:
     started = time.perf_counter()
     problem: BaseException
     try:
-        return run.predict()
+        with slide_lock(run.outputs.lock):
+            return run.predict()
+    except SlideBusyError as error:
+        return SlideReport(run.source.name, run.source.path, state="elsewhere", cause=str(error))
     except WsisegError as error:
         cause, problem = str(error), error
     except MemoryError as error:
@@ -143,69 +150,3 @@ def _attempt(run: SlideRun) -> SlideReport:
 
 def _without_path(cause: str, error: BaseException) -> str:
     return error.cause if isinstance(error, SlideError) else cause
-
-
-class RunLog:
-    """summary.csv and run.json, written again after every slide."""
-
-    def __init__(self, folder: Path, model: Model, config: PredictConfig) -> None:
-        self._folder = folder
-        self._columns = [f.name for f in dataclasses.fields(SlideReport)]
-        self._rows = self._earlier_rows()
-        self._run: dict[str, Any] = {
-            "started": _now(),
-            "ended": None,
-            "model": {"sha256": model.sha256, **dataclasses.asdict(model.info)},
-            "config": dataclasses.asdict(config),
-            "versions": versions(),
-            "platform": platform.platform(),
-            "slides": [],
-        }
-        self._write()
-
-    def add(self, report: SlideReport) -> None:
-        """Note what became of a slide."""
-        row = dataclasses.asdict(report)
-        self._run["slides"].append(row)
-        self._rows[report.name] = {**row, "stage_seconds": json.dumps(report.stage_seconds)}
-        self._write()
-
-    def close(self) -> None:
-        """Note the end of the run."""
-        self._run["ended"] = _now()
-        self._write()
-
-    def _earlier_rows(self) -> dict[str, Mapping[str, Any]]:
-        """Slides that other runs left in the folder keep their rows."""
-        try:
-            with (self._folder / "summary.csv").open(newline="", encoding="utf-8") as file:
-                return {row["name"]: row for row in csv.DictReader(file) if row.get("name")}
-        except (OSError, csv.Error, UnicodeDecodeError):
-            return {}
-
-    def _write(self) -> None:
-        with put_whole(self._folder / "run.json") as path:
-            path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
-        with (
-            put_whole(self._folder / "summary.csv") as path,
-            # Names of files need not be valid text.
-            path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.DictWriter(file, self._columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(self._rows.values())
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what computes a result."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -58,6 +58,11 @@ class Outputs:
         missing = [] if self.geojson_files() else [self.geojson]
         return missing + [file for file in (self.parquet, self.preview) if not file.exists()]
 
+    @property
+    def lock(self) -> Path:
+        """There while a run works on the slide."""
+        return self.folder / f".{self.name}.lock"
+
     def remove(self) -> None:
         """Delete everything of this slide."""
         for store in (self.store, self.unfinished):
@@ -87,9 +92,10 @@ class SlideReport:
     name, path : str
         The name of its outputs, and where it was read from.
     state : str
-        done, skipped (was done before), incomplete (tiles failed and were left empty) or failed.
+        done, skipped (was done before), incomplete (tiles failed and were left empty), elsewhere (another run
+        is working on it) or failed.
     cause : str
-        Why it is incomplete or failed.
+        Why it is incomplete, elsewhere or failed.
     """
 
     name: str
@@ -112,8 +118,8 @@ class SlideReport:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything of the slide is there."""
-        return self.state == "done" or (self.state == "skipped" and not self.failed_tiles)
+        """Whether everything of the slide is there, or in the hands of another run."""
+        return self.state in ("done", "elsewhere") or (self.state == "skipped" and not self.failed_tiles)
 
     def remembered(self) -> dict[str, Any]:
         """Return what the store keeps for later runs that skip the slide."""
