@@ -91,7 +91,7 @@ def test_stopped_runs_leave_a_model(images, tmp_path, sent, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "wsiseg", *asked], env=environment, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while not (tmp_path / "run" / "repeat-01" / "checkpoint").exists() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
