@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Command, command_environment
 from hypothesis import settings
 
 # No timed assertion: how long an example takes says how busy the machine is.
@@ -76,18 +76,6 @@ def small_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     slide = SyntheticSlide(460, 380, seed=1, tissue_share=1.0, pen=False, stain_variation=0.0)
     return write_synthetic_image(tmp_path_factory.mktemp("slides") / "small.png", slide)
-
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def command_environment() -> dict[str, str]:
-    """Return the environment of a command line that finds the package under test."""
-    import wsiseg
-
-    package = Path(wsiseg.__file__).parents[1]
-    paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 
 @contextmanager
 def put_whole(target: Path) -> Iterator[Path]:
-    """Give a path beside `target` to write to; it takes the target's place, or goes if something failed."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_native_id()}.part")
+    """Give a path beside `target` to write to; it takes the target's place, or goes if something failed.
+
+    Its name is its own: runs on several hosts, where process numbers repeat, may write to one folder.
+    """
+    beside = target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
     try:
         yield beside
         with beside.open("rb") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import Command, command_environment
+from command_line import Command, command_environment
 
 import wsiseg
 from wsiseg.cli.main import COMMANDS, cli

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from conftest import Command
+from command_line import Command
 
 
 def test_demo_finds_the_nuclei_that_it_drew(tmp_path: Path, command: Command) -> None:

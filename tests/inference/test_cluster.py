@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Command, command_environment
+from command_line import Command, command_environment
 from outputs import digests, predicted
 
 from wsiseg.errors import UsageError

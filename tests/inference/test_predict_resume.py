@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import command_environment
+from command_line import command_environment
 from outputs import digests, predicted
 
 from wsiseg.inference import plan

@@ -43,8 +43,8 @@ def command(
     from dataclasses import asdict
 
     from wsiseg.config import TissueConfig
+    from wsiseg.cores import available_cores
     from wsiseg.inference.engine import make_engine
-    from wsiseg.inference.graph import available_cores
     from wsiseg.inference.survey import measure_speed, survey
     from wsiseg.network.model import load_model
     from wsiseg.slides.sources import expand

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
+from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.engine import resolve_device
-from wsiseg.inference.graph import available_cores, open_cluster
+from wsiseg.inference.graph import open_cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.lock import SlideBusyError, slide_lock
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
@@ -112,9 +114,8 @@ def _check(config: PredictConfig, workers: int) -> None:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".wsiseg-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise StoreError(
             f"{folder}: the output folder cannot be written: {error.strerror or error}"

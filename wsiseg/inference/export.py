@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wsiseg.config import ObjectsConfig, PredictConfig
+from wsiseg.cores import available_cores
 from wsiseg.errors import StoreError
 from wsiseg.inference.again import nuclei_again
-from wsiseg.inference.graph import available_cores, open_cluster
+from wsiseg.inference.graph import open_cluster
 from wsiseg.inference.outputs import Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
 from wsiseg.inference.store import SlideStore

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -84,13 +83,6 @@ class RemoteCluster(Cluster):
                     future.release()
             finally:
                 self._client.cancel(futures)
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _delayed(tasks: Mapping[Key, Task]) -> dict[Key, Delayed]:

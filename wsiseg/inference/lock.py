@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from wsiseg.errors import WsisegError
 
@@ -113,7 +114,7 @@ def _read(path: Path) -> tuple[str, Owner, float] | None:
 
 def _break(path: Path, dead: str) -> None:
     """Take a dead owner's lock away; of several that try, a lock taken meanwhile by another is put back."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside = path.with_name(f"{path.name}.{uuid4().hex[:12]}")
     try:
         os.rename(path, aside)
     except FileNotFoundError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.tiles import Box, Grid
@@ -93,7 +93,7 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
     if len(blocks) == 1:
         fill(blocks[0])
     else:
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(4, available_cores())) as pool:
             try:
                 list(pool.map(fill, blocks))
             except SlideError:

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsiseg.network.appearance import CENTRE, SPREAD
-from wsiseg.training.stain_target import RGB_FROM_HED
+from wsiseg.network.appearance import CENTRE, HED_OPTICAL_DENSITY, SPREAD
 
 DARKEST = 1 / 255
 
@@ -43,8 +42,8 @@ def jitter_rgb(images: Tensor, strength: float, shift: float, generator: torch.G
     generator : torch.Generator
         Source of randomness, on the CPU.
     """
-    to_rgb = torch.from_numpy(RGB_FROM_HED)
-    from_rgb = torch.from_numpy(np.linalg.inv(RGB_FROM_HED))
+    to_rgb = torch.from_numpy(HED_OPTICAL_DENSITY)
+    from_rgb = torch.from_numpy(np.linalg.inv(HED_OPTICAL_DENSITY))
     scale = torch.exp(strength * _drawn((len(images), 1, 3), generator))
     mixed = (from_rgb * scale) @ to_rgb + 0.1 * strength * _drawn((len(images), 3, 3), generator)
     moved = shift * _drawn((len(images), 3, 1, 1), generator)

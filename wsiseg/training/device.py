@@ -35,13 +35,6 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def available_threads() -> int:
-    """Return the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
     """Have torch compute with a fixed number of threads and only in ways that repeat bit for bit."""

@@ -16,12 +16,13 @@ import safetensors.torch
 import torch
 
 from wsiseg.config import TissueConfig
+from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.training.config import TrainingConfig, consensus_config, default_preset
 from wsiseg.training.consensus import Maker, consensus_maker, stain_maker
 from wsiseg.training.crops import CropStream
-from wsiseg.training.device import available_threads, reproducible, resolve_device
+from wsiseg.training.device import reproducible, resolve_device
 from wsiseg.training.fields import Fields, standing_for
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder, check_same, identity, metrics_rows, write_metrics
@@ -139,7 +140,7 @@ def fit(
             shutil.rmtree(folder.repeat(0), ignore_errors=True)
     elif overwrite:
         folder.clear()
-    threads = threads or available_threads()
+    threads = threads or available_cores()
     folder.path.mkdir(parents=True, exist_ok=True)
     described = {
         "command": "fit",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wsiseg.network.appearance import HED_OPTICAL_DENSITY
 from wsiseg.training.component_tree import NucleusShape, find_nodes, merge_nodes
 from wsiseg.training.config import StainTarget
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
-# rgb_from_hed of Ruifrok & Johnston (2001), rows haematoxylin, eosin, DAB; densities in units of log(1e-6).
-RGB_FROM_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+# Densities are in units of log(1e-6), as scikit-image's.
 DARKEST = 1e-6
 HOLE_UM2, SPECK_UM2 = 9.4, 3.75
 GLASS = 215
@@ -20,7 +20,7 @@ GLASS = 215
 def haematoxylin(rgb: Pixels) -> npt.NDArray[np.float32]:
     """Return the haematoxylin density as scikit-image's `rgb2hed` does: uint8 (..., 3) -> float32 (...)."""
     density = np.log(np.maximum(np.arange(256) / 255, DARKEST)) / np.log(DARKEST)
-    weights = np.linalg.inv(RGB_FROM_HED)[:, 0]
+    weights = np.linalg.inv(HED_OPTICAL_DENSITY)[:, 0]
     red, green, blue = ((density * weight).astype(np.float32) for weight in weights)
     found: npt.NDArray[np.float32] = np.maximum(
         red[rgb[..., 0]] + green[rgb[..., 1]] + blue[rgb[..., 2]], np.float32(0)

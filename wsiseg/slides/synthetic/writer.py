@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 import tifffile
 
+from wsiseg.cores import available_cores
 from wsiseg.errors import UsageError
 from wsiseg.slides.synthetic.pyramid import Encoder, Level, Pixels, Thumbnail
 from wsiseg.slides.synthetic.scene import BLOCK_PX, SyntheticSlide
@@ -68,7 +69,7 @@ def write_synthetic(
     target = Path(path)
     downsamples = _default_levels(slide) if levels is None else tuple(levels)
     _check(downsamples, tile_px, quality)
-    threads = workers or os.cpu_count() or 1
+    threads = workers or available_cores()
     with put_whole(target) as beside, ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(threads))
         encoder = Encoder(pool, tile_px, quality)
