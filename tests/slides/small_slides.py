@@ -48,7 +48,10 @@ def write_svs(
         options["compressionargs"] = {"level": 90}
     with tifffile.TiffWriter(path) as writer:
         writer.write(levels[0], tile=(tile, tile), description=text, **options)
-        writer.write(halved(pixels, 8), rowsperstrip=16, description=text, **options)
+        # OpenSlide reads JPEG 2000 in levels only
+        small = "jpeg" if str(compression).startswith("aperio") else compression
+        thumbnail = options | {"compression": small}
+        writer.write(halved(pixels, 8), rowsperstrip=16, description=text, **thumbnail)
         for level in levels[1:]:
             writer.write(level, tile=(tile, tile), description=text, **options)
     return levels

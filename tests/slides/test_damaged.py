@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from small_slides import picture, write_svs, write_tiff
 
 from wsiseg.errors import SlideError
@@ -43,8 +41,9 @@ def test_plain_causes(tmp_path: Path) -> None:
     (tmp_path / "empty.svs").touch()
     assert "is empty" in refused(tmp_path / "empty.svs")
     (tmp_path / "text.svs").write_text("this is not a slide\n" * 10)
-    text = refused(tmp_path / "text.svs")
-    assert "text file" in text
+    assert refused(tmp_path / "text.svs").endswith("it is a text file")
+    (tmp_path / "noise.svs").write_bytes(b"\x01\x02\x03\x04" * 99)
+    text = refused(tmp_path / "noise.svs")
     assert all(f"{name}: " in text for name in ("openslide", "tiffslide", "image"))
     (tmp_path / "link.svs").symlink_to(tmp_path / "gone.svs")
     assert "points to nothing" in refused(tmp_path / "link.svs")
@@ -153,6 +152,41 @@ def test_a_damaged_tile_raises_with_its_place_and_others_are_read_on(
         )
 
 
+def hole(tile: bytearray) -> None:
+    middle = len(tile) // 2
+    tile[middle : middle + 2048] = bytes(len(tile[middle : middle + 2048]))
+
+
+@pytest.mark.parametrize("damage", [zeroed, ends_early, end_in_the_middle, hole])
+@pytest.mark.parametrize("compression", ["aperio_jp2000_rgb", "deflate"])
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_makes_up_pixels_of_a_tile_that_is_not_whole(
+    tmp_path: Path, reader: str, compression: str, damage: Callable[[bytearray], None]
+) -> None:
+    path = tmp_path / "damaged.svs"
+    noise = np.random.default_rng(0).integers(0, 256, (300, 512, 3), dtype=np.uint8)
+    write_svs(path, noise, compression=compression)
+    whole = open_slide(path, reader).read_region(0, 0, 0, 512, 300)
+    with tifffile.TiffFile(path) as tiff:
+        offset, count = (getattr(tiff.pages[0], name)[0] for name in ("dataoffsets", "databytecounts"))
+    raw = bytearray(path.read_bytes())
+    tile = raw[offset : offset + count]
+    damage(tile)
+    raw[offset : offset + count] = tile
+    path.write_bytes(raw)
+    slide = open_slide(path, reader)
+    with pytest.raises(SlideError, match=r"level 0, x 0\.\.300, y 0\.\.100 cannot be decoded: .*"):
+        slide.read_region(0, 0, 0, 300, 100)
+    np.testing.assert_array_equal(slide.read_region(256, 0, 0, 256, 300), whole[:, 256:])
+
+
+def test_a_white_slide_has_no_holes(tmp_path: Path) -> None:
+    for compression in ("jpeg", "aperio_jp2000_rgb"):
+        write_svs(tmp_path / "white.svs", np.full((512, 1024, 3), 255, np.uint8), compression=compression)
+        for reader in READERS:
+            assert open_slide(tmp_path / "white.svs", reader).read_region(0, 0, 0, 1024, 512).min() > 250
+
+
 def test_the_overview_marks_what_cannot_be_decoded(
     svs: Path, tiles_of: tuple[list[int], list[int]], tmp_path: Path
 ) -> None:
@@ -206,44 +240,36 @@ def test_tiles_of_absurd_size_are_refused(tmp_path: Path) -> None:
     refused(path)
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("fuzz")
-    write_svs(folder / "a.svs", picture(150, 170), tile=64)
-    write_svs(folder / "b.svs", picture(150, 170), tile=64, compression="deflate")
-    write_tiff(folder / "c.tif", picture(60, 70), tile=None, rowsperstrip=16, compression="lzw")
-    from PIL import Image
-
-    Image.fromarray(picture(40, 50)).save(folder / "d.png")
-    Image.fromarray(picture(40, 50)).save(folder / "e.jpg")
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
-
-
-@settings(
-    max_examples=int(os.environ.get("WSISEG_FUZZ", "150")),
-    deadline=10_000,
-    suppress_health_check=list(HealthCheck),
-)
-@given(data=st.data())
-def test_fuzzed_files_are_read_or_refused(
-    small: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+@pytest.mark.parametrize("vendor", ["known", "unknown"])
+def test_a_tile_that_claims_more_bytes_than_there_are_is_not_allocated(
+    tmp_path: Path, vendor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = data.draw(st.sampled_from(sorted(small)))
-    raw = bytearray(small[name])
-    with_directory = (
-        st.integers(0, len(raw) - 1) | st.integers(0, 300) | st.integers(max(0, len(raw) - 600), len(raw) - 1)
-    )
-    for at, value in data.draw(
-        st.lists(st.tuples(with_directory, st.integers(0, 255)), min_size=1, max_size=8)
-    ):
-        raw[at] = value
-    path = tmp_path_factory.getbasetemp() / f"fuzzed-{name}"
-    path.write_bytes(bytes(raw[: data.draw(st.integers(1, len(raw)))] if data.draw(st.booleans()) else raw))
-    for reader in ("openslide", "tiffslide", "image"):
-        try:
-            with open_slide(path, reader) as slide:
-                for level, (width, height) in enumerate(slide.level_dimensions):
-                    region = slide.read_region(0, 0, level, min(width, 300), min(height, 300))
-                    assert region.shape == (min(height, 300), min(width, 300), 3)
-        except SlideError as error:
-            assert "\n" not in str(error)  # noqa: PT017
+    # OpenSlide would ask for 4 GB, and abort where it does not get them
+    if vendor == "unknown":
+        monkeypatch.setattr("wsiseg.slides.openslide_reader.TIFF_VENDORS", ())
+    path = tmp_path / "claims.svs"
+    write_svs(path, picture(300, 512))
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].tags[325].valueoffset
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(struct.pack("<I", 0xFF00000B))
+    slide = open_slide(path, "openslide")
+    with pytest.raises(SlideError, match="claims 4278190091 bytes"):
+        slide.read_region(0, 0, 0, 100, 100)
+    if vendor == "known":
+        assert slide.read_region(256, 0, 0, 256, 300).any()
+
+
+@pytest.mark.parametrize("reader", ["tiffslide", "image"])
+def test_a_list_where_a_tile_has_its_side_is_not_multiplied(tmp_path: Path, reader: str) -> None:
+    path = tmp_path / "a.tif"
+    write_tiff(path, picture(150, 170), tile=64, photometric="rgb")
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages.first.tags["TileLength"]
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<II", data, tag.offset + 4, 320, 64)
+    width = data.find(struct.pack("<HHI", 322, tag.dtype, 1))
+    struct.pack_into("<I", data, width + 8, 2**32 - 1)
+    path.write_bytes(data)
+    assert "several numbers for tilelength" in refused(path, reader)

@@ -66,6 +66,15 @@ def test_readers_decode_alike_and_agree_on_the_fingerprint(svs: Path) -> None:
     assert len(slides[0].fingerprint) == 64
 
 
+def test_openslide_s_own_pixels_are_those_of_the_tiff_reader(
+    svs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through_tiff = open_slide(svs, "openslide").read_region(11, 13, 0, 400, 300)
+    monkeypatch.setattr("wsiseg.slides.openslide_reader.TIFF_VENDORS", ())
+    alone = open_slide(svs, "openslide")
+    np.testing.assert_array_equal(alone.read_region(11, 13, 0, 400, 300), through_tiff)
+
+
 def test_fingerprint_follows_the_content_and_not_the_name(svs: Path, tmp_path: Path) -> None:
     copy, changed = tmp_path / "copy.svs", tmp_path / "changed.svs"
     raw = svs.read_bytes()

@@ -62,6 +62,14 @@ def test_csv_lists(tmp_path: Path) -> None:
     assert [os.path.exists(s.path) for s in found] == [True, True, True, False]
 
 
+def test_a_list_with_semicolons(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text('slide;mpp\na.svs;0,25\n"b; c.svs";\n')
+    assert [(s.name, s.mpp) for s in expand([str(tmp_path / "list.csv")], None)] == [
+        ("a", 0.25),
+        ("b_ c", None),
+    ]
+
+
 def test_a_csv_list_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a.svs")
     (tmp_path / "list.csv").write_text("mpp,Slide\n0.5,a.svs\n")
@@ -79,6 +87,7 @@ def test_a_csv_list_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.Mo
         ("slide,mpp\na.svs,nan\n", "positive number"),
         ("slide,mpp\na.svs,inf\n", "positive number"),
         ("slide,mpp\n,0.25\n", "no slides"),
+        ("slide,mpp\na\0b.svs,0.25\n", "line 2: 'a.x00b.svs' cannot be the name"),
     ],
 )
 def test_lists_that_cannot_be_understood(tmp_path: Path, text: str, says: str) -> None:
@@ -179,7 +188,7 @@ def test_a_safe_name_is_never_a_path(text: str) -> None:
     assert name
     assert len(name.encode()) <= 130
     assert not set(name) & set("/\\:*?\"<>|\0\n\r\t'")
-    assert name[0] not in ".- "
+    assert name[0] not in ".-=+@ "
     assert name[-1] not in ". "
     assert os.path.basename(name) == name
     assert safe_name(name) == name

@@ -13,17 +13,19 @@ SIDES = st.integers(1, 60)
 
 @settings(deadline=None)
 @given(SIDES, SIDES, st.integers(1, 70), st.integers(0, 30))
-def test_cores_cover_the_frame_once_and_windows_hold_them(
+def test_cores_cover_the_frame_once_and_lie_where_they_say(
     width: int, height: int, core_px: int, halo_px: int
 ) -> None:
-    grid = Grid(width, height, core_px, halo_px)
+    grid = Grid(width, height, core_px)
     seen = np.zeros((height, width), np.int32)
     places = np.arange(height * width).reshape(height, width)
     for tile in grid:
         core = tile.core.slices_in(grid.frame)
         seen[core] += 1
-        window = places[tile.window.slices_in(grid.frame)]
-        np.testing.assert_array_equal(window[tile.core_in_window], places[core])
+        window = tile.core.grown(halo_px).clipped(grid.frame)
+        np.testing.assert_array_equal(
+            places[window.slices_in(grid.frame)][tile.core.slices_in(window)], places[core]
+        )
         assert tile == grid.tile(tile.row, tile.col)
     assert (seen == 1).all()
     assert len(list(grid)) == grid.shape[0] * grid.shape[1]
@@ -40,10 +42,12 @@ def test_meeting_is_what_a_search_over_all_tiles_finds(
 
 
 def test_a_tile_inside_a_frame_that_is_wider_than_high() -> None:
-    tile = Grid(width=10, height=6, core_px=4, halo_px=1).tile(row=1, col=2)
+    grid = Grid(width=10, height=6, core_px=4)
+    tile = grid.tile(row=1, col=2)
     assert tile.core == Box(8, 4, 10, 6)
-    assert tile.window == Box(7, 3, 10, 6)
-    assert tile.core_in_window == (slice(1, 3), slice(1, 3))
+    window = tile.core.grown(1).clipped(grid.frame)
+    assert window == Box(7, 3, 10, 6)
+    assert tile.core.slices_in(window) == (slice(1, 3), slice(1, 3))
     assert (tile.core.width, tile.core.height) == (2, 2)
 
 

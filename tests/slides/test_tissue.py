@@ -15,7 +15,7 @@ from small_slides import write_svs, write_tiff
 from wsiseg.config import TissueConfig
 from wsiseg.errors import UsageError
 from wsiseg.slides import open_slide
-from wsiseg.slides.overview import read_overview
+from wsiseg.slides.overview import read_overview, read_thumbnail
 from wsiseg.slides.tissue import Tissue, everywhere, find_tissue
 from wsiseg.slides.tissue_detector import detect, filled
 
@@ -169,7 +169,6 @@ def test_find_tissue_with_and_without_a_pyramid(islands: Path, name: str) -> Non
     tissue = find_tissue(slide, TissueConfig(), 0.5)
     assert tissue.scale_l0 <= 16
     assert tissue.mask.shape == (-(-1500 // int(tissue.scale_l0)), -(-2100 // int(tissue.scale_l0)))
-    assert tissue.unreadable == 0
     assert not tissue.meets(0, 0, 800, 1500)
     assert not tissue.meets(0, 1000, 2100, 1500)
     x, y = np.meshgrid(np.arange(905, 1500, 20.0), np.arange(305, 900, 20.0))
@@ -189,6 +188,16 @@ def test_the_overview_is_the_mean_of_blocks(lossless: tuple[Path, list[NDArray[n
     assert overview.rgb.shape == (59, 75, 3)
     expected = levels[2][3:6, 6:9].reshape(-1, 3).mean(0)
     np.testing.assert_allclose(overview.rgb[1, 2], expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("longest", "scale", "columns"), [(5000, 1.0, 901), (900, 2.0, 450), (450, 4.0, 225), (100, 8.0, 113)]
+)
+def test_a_thumbnail_comes_from_the_coarsest_level_that_will_do(
+    lossless: tuple[Path, list[NDArray[np.uint8]]], longest: int, scale: float, columns: int
+) -> None:
+    thumbnail = read_thumbnail(open_slide(lossless[0]), longest)
+    assert (thumbnail.scale_l0, thumbnail.rgb.shape[1]) == (scale, columns)
 
 
 def mask_config(path: Path) -> TissueConfig:
@@ -292,3 +301,11 @@ def test_real_slides_and_fields(shared_data: Path) -> None:
         assert find_tissue(open_slide(path), TissueConfig(), 0.25).share > 0.97
     pen = find_tissue(open_slide(shared_data / "free" / "tcga-pen.png"), TissueConfig(), 1.0)
     assert 0.88 < pen.share < 0.96
+
+
+def test_the_mask_of_a_long_and_thin_slide_is_no_finer_than_it_need_be(tmp_path: Path) -> None:
+    path = tmp_path / "thin.tif"
+    pixels = np.full((150, 40_000, 3), 244, np.uint8)
+    write_tiff(path, pixels, tile=256, photometric="rgb", compression="deflate")
+    with open_slide(path) as slide:
+        assert find_tissue(slide, TissueConfig(), 0.25).mask.size < 2**21

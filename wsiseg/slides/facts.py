@@ -43,8 +43,10 @@ class Facts:
 def one_line(error: BaseException, limit: int = 200) -> str:
     """Return an exception's message as one short line; a lookup's own says only what was looked for."""
     text = " ".join(str(error).split())
-    if not text or isinstance(error, LookupError):
-        text = f"the file is damaged ({type(error).__name__} {text})".replace(" )", ")")
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    if not text or isinstance(error, (LookupError, ArithmeticError)):
+        text = f"the file is damaged ({text})" if text else "the file is damaged"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

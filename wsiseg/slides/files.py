@@ -90,8 +90,6 @@ def _check_reachable(url: str) -> None:
 
 def looks_like(path: str) -> str:
     """Return ": it is ..." for things that are plainly no slide, else an empty string."""
-    if not is_url(path) and os.path.isdir(path):
-        return ": it is a folder without a DICOM series"
     try:
         with open_binary(path) as file:
             head: bytes = file.read(512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from typing import Any
 
@@ -20,6 +21,7 @@ from wsiseg.slides.tiles import Box
 
 MAX_IMAGE_PX = 80_000_000
 MAX_FILE_BYTES = 2**30
+MOST = f"the {MAX_IMAGE_PX // 1_000_000} million of an image without a pyramid"
 DEEP = "16-bit samples were scaled from 0..65535 to 0..255"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "JPEG2000", "PPM", "GIF")
@@ -34,9 +36,12 @@ class ImageSlide(Slide):
         from PIL import Image, UnidentifiedImageError
 
         with files.open_binary(self.path) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise SlideError(self.path, "too large for a plain image; convert it to a tiled, pyramidal TIFF")
+            if file.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
+                raise SlideError(
+                    self.path, "too large for a plain image; convert it to a tiled, pyramidal TIFF"
+                )
+            file.seek(0)
+            data = file.read()
         if data[:4] in TIFF_STARTS:
             # not through Pillow, whose TIFF library writes to the terminal
             samples, kind, pages = read_tiff(data, MAX_IMAGE_PX)
@@ -49,13 +54,14 @@ class ImageSlide(Slide):
                 image = Image.open(io.BytesIO(data), formats=FORMATS)
             except UnidentifiedImageError:
                 raise SlideError(self.path, "not a PNG, JPEG, TIFF, BMP, WebP or JPEG 2000 image") from None
+            except Image.DecompressionBombError:
+                raise SlideError(self.path, f"its header promises more pixels than {MOST}") from None
             with image:
                 width, height = image.size
                 if width * height > MAX_IMAGE_PX:
                     raise SlideError(
                         self.path,
-                        f"its header promises {width} x {height} pixels; an image without a pyramid may have "
-                        f"{MAX_IMAGE_PX // 1_000_000} million",
+                        f"its header promises {width} x {height} pixels, more than {MOST}",
                     )
                 odd = frames(getattr(image, "n_frames", 1))
                 if image.format == "JPEG" and is_cut_off(data):

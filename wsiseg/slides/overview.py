@@ -102,6 +102,25 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
     return Overview(rgb, known, downsamples[level] * step)
 
 
+def read_thumbnail(slide: Slide, longest_px: int) -> Overview:
+    """Return a picture of a slide whose longer side is between half and twice `longest_px`.
+
+    It is made from the coarsest level that gives so many pixels, so that it costs next to nothing where there
+    are levels; smaller slides come as they are.
+
+    Raises
+    ------
+    SlideError
+        See `read_overview`.
+    """
+    enough = [
+        downsample
+        for downsample, size in zip(slide.level_downsamples, slide.level_dimensions, strict=True)
+        if max(size) >= longest_px / 2
+    ]
+    return read_overview(slide, max(1.0, max(slide.dimensions) / longest_px, *enough))
+
+
 def block_mean(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     """Return the mean of each step x step block; blocks cut off at the edges repeat their last pixel."""
     if step == 1:

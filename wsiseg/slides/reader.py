@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from wsiseg.slides.tiles import Box
 
 READERS = ("openslide", "tiffslide", "image")
 FINGERPRINT_BYTES = 2**18
+KEPT_BYTES = 2**26
+OPENING = re.compile(r"^\w+ cannot (open it|read its header): ")
 
 
 class Slide(ABC):
@@ -33,12 +36,19 @@ class Slide(ABC):
     ----------
     path : str
         Path or URL.
+
+    Attributes
+    ----------
+    kept_bytes : int
+        What decoded tiles of a level may take that wsiseg keeps for the next region. Who reads at random
+        places sets it low before the first.
     """
 
     reader: ClassVar[str]
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.kept_bytes = KEPT_BYTES
         self._facts: Facts | None = None
         self._handle: Any = None
         self._lock = threading.RLock()
@@ -239,6 +249,7 @@ def open_slide(path: str | os.PathLike[str], reader: str = "auto") -> Slide:
     path = files.normalised(path)
     files.check_readable(path)
     causes: list[str] = []
+    last: SlideError | None = None
     partial: Slide | None = None
     for name in READERS if reader == "auto" else (reader,):
         if partial is not None and name == "image":
@@ -247,7 +258,8 @@ def open_slide(path: str | os.PathLike[str], reader: str = "auto") -> Slide:
         try:
             slide.facts  # noqa: B018
         except SlideError as error:
-            causes.append(f"{name}: {error.cause.removeprefix(f'{name} cannot open it: ')}")
+            causes.append(f"{name}: {OPENING.sub('', error.cause)}")
+            last = error
             slide.close()
         else:
             if reader != "auto" or not _hides_ome(slide):
@@ -255,8 +267,9 @@ def open_slide(path: str | os.PathLike[str], reader: str = "auto") -> Slide:
             partial = slide
     if partial is not None:
         return partial
-    hint = files.looks_like(path)
-    raise SlideError(path, f"no reader can open it{hint} ({'; '.join(causes)})")
+    plainly = "" if os.path.isdir(path) else files.looks_like(path)
+    why = plainly or f" ({'; '.join(causes)})"
+    raise SlideError(path, f"no reader can open it{why}") from last
 
 
 def _hides_ome(slide: Slide) -> bool:

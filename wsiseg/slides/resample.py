@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 SUPPORT = 2.0
@@ -61,13 +60,7 @@ def keys_cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(t <= 1, inner, np.where(t < 2, outer, 0.0))
 
 
-READ_ONLY = types.Array(types.uint8, 2, "C", readonly=True)
-STARTS, WEIGHTS = types.int64[::1], types.float32[:, ::1]
-
-
-@numba.njit(
-    types.void(READ_ONLY, STARTS, WEIGHTS, STARTS, WEIGHTS, types.uint8[:, ::1]), nogil=True, cache=True
-)
+@numba.njit(nogil=True, cache=True)
 def _resample(
     pixels: NDArray[np.uint8],
     row_start: NDArray[np.int64],
@@ -116,5 +109,6 @@ def resample(pixels: NDArray[np.uint8], rows: Taps, cols: Taps) -> NDArray[np.ui
     """
     out = np.empty((rows.start.size, cols.start.size, 3), np.uint8)
     flat = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1)
+    flat.flags.writeable = False  # compiled once, for what a reader may and what it may not write
     _resample(flat, rows.start, rows.weight, cols.start, cols.weight, out.reshape(out.shape[0], -1))
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -10,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsiseg.slides.compose import over_white
-from wsiseg.slides.streams import declared_size, is_cut_off
+from wsiseg.slides.streams import declared_size, has_hole, is_cut_off
 from wsiseg.slides.tiles import Box
 
-CACHE_BYTES = 2**25
 MAX_SEGMENT_PX = 2**24
+MAX_STREAM_BYTES = 2**28
+MAX_PAGES = 64
 LOST_SHARE = 0.01
 RGB, YCBCR = 2, 6
-JPEG, JPEG_2000 = {7, 33007}, {33004, 33005, 34712}
+JPEG, JPEG_2000, APERIO = {7, 33007}, {33003, 33004, 33005, 34712}, {33003, 33005}
 PLAIN = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstd"}
 WEBP = {50001}
+SIDES = ("imagewidth", "imagelength", "tilewidth", "tilelength", "rowsperstrip")
 
 
 class UnsupportedPageError(Exception):
@@ -34,6 +38,11 @@ class SegmentedPage:
     page : tifffile.TiffPage
     file_lock : threading.Lock
         Guards the file position, which all pages of a file share.
+
+    Attributes
+    ----------
+    kept_bytes : int
+        What decoded tiles may take that are kept for the next box.
     """
 
     def __init__(self, page: Any, file_lock: threading.Lock) -> None:
@@ -48,15 +57,9 @@ class SegmentedPage:
         self.rows = -(-page.imagelength // self.segment_h)
         if min(len(self._offsets), len(self._counts)) < self.columns * self.rows:
             raise UnsupportedPageError("its table of tiles is incomplete; the file is damaged or cut off")
-        ends = np.asarray(self._offsets, np.float64) + np.asarray(self._counts, np.float64)
-        if (ends > page.parent.filehandle.size).mean() > LOST_SHARE:
-            raise UnsupportedPageError(
-                f"its tiles reach to byte {ends.max():.0f}, the file ends at {page.parent.filehandle.size}: "
-                "it is cut off (an interrupted copy?)"
-            )
         self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._cache_lock = threading.Lock()
-        self._cache_size = max(1, CACHE_BYTES // (self.segment_w * self.segment_h * 3))
+        self.kept_bytes = 0
 
     def read(self, box: Box) -> NDArray[np.uint8]:
         """Return the RGB pixels of a box inside the page.
@@ -75,6 +78,35 @@ class SegmentedPage:
                 out[part.slices_in(box)] = pixels[part.slices_in(Box(x0, y0, 0, 0))]
         return out
 
+    def check_inside_file(self) -> None:
+        """Refuse a page of which more than a hundredth lies behind the end of the file.
+
+        Raises
+        ------
+        UnsupportedPageError
+            With the last byte it needs.
+        """
+        ends = np.asarray(self._offsets, np.float64) + np.asarray(self._counts, np.float64)
+        size = self._page.parent.filehandle.size
+        if (ends > size).mean() > LOST_SHARE:
+            raise UnsupportedPageError(
+                f"its tiles reach to byte {ends.max():.0f}, the file ends at {size}: "
+                "it is cut off (an interrupted copy?)"
+            )
+
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether its tiles are JPEG."""
+        return self._page.compression in JPEG
+
+    def check_streams(self, box: Box) -> None:
+        """Raise if a tile under a box is plainly not whole, without decoding it; see `_checked`."""
+        for row in range(box.y0 // self.segment_h, -(-box.y1 // self.segment_h)):
+            for col in range(box.x0 // self.segment_w, -(-box.x1 // self.segment_w)):
+                index = row * self.columns + col
+                if self._counts[index]:
+                    self._checked(index)
+
     def _segment(self, row: int, col: int) -> NDArray[np.uint8]:
         with self._cache_lock:
             if (row, col) in self._cache:
@@ -83,21 +115,37 @@ class SegmentedPage:
         pixels = as_rgb(self._decoded(row * self.columns + col), self._page)
         with self._cache_lock:
             self._cache[row, col] = pixels
-            if len(self._cache) > self._cache_size:
+            while len(self._cache) > max(1, self.kept_bytes // pixels.nbytes):
                 self._cache.popitem(last=False)
         return pixels
 
     def _decoded(self, index: int) -> NDArray[np.uint8]:
-        page, count = self._page, self._counts[index]
-        if count == 0:
+        page = self._page
+        if self._counts[index] == 0:
             # a tile that the scanner never stored is glass
             return np.full((self.segment_h, self.segment_w, page.samplesperpixel), 255, np.uint8)
+        data = self._checked(index)
+        decoded, _, _ = page.decode(data, index, jpegtables=self._tables)
+        if decoded is None or decoded.dtype != np.uint8:
+            raise ValueError(f"tile {index} is not 8-bit")
+        pixels: NDArray[np.uint8] = decoded.reshape(decoded.shape[-3:])
+        return pixels
+
+    def _checked(self, index: int) -> bytes:
+        """Return the bytes of a tile as they are stored.
+
+        Raises
+        ------
+        ValueError
+            When they are missing, no picture of the tile's size, cut off or have a hole.
+        """
+        page, count = self._page, self._counts[index]
         if count > 8 * self.segment_w * self.segment_h + 65536:
             raise ValueError(f"tile {index} claims {count} bytes")
         file = page.parent.filehandle
         with self._file_lock:
             file.seek(self._offsets[index])
-            data = file.read(count)
+            data: bytes = file.read(count)
         if len(data) < count:
             raise ValueError(f"the file ends inside tile {index}")
         if page.compression in JPEG | JPEG_2000:
@@ -106,11 +154,27 @@ class SegmentedPage:
                 raise ValueError(f"tile {index} is no picture of {self.segment_w} x {self.segment_h} pixels")
             if is_cut_off(data):
                 raise ValueError(f"tile {index} is cut off")
-        decoded, _, _ = page.decode(data, index, jpegtables=self._tables)
-        if decoded is None or decoded.dtype != np.uint8:
-            raise ValueError(f"tile {index} is not 8-bit")
-        pixels: NDArray[np.uint8] = decoded.reshape(decoded.shape[-3:])
-        return pixels
+            if page.compression in JPEG | APERIO and has_hole(data, width * height):
+                raise ValueError(f"tile {index} has a hole (an interrupted copy?)")
+        return data
+
+
+def check_tables(path: str) -> None:
+    """Refuse a TIFF with a tile of absurd length: OpenSlide allocates what the table says, and aborts.
+
+    Raises
+    ------
+    UnsupportedPageError
+        With the number of bytes.
+    """
+    import tifffile
+
+    size, counts = os.path.getsize(path), [0]
+    with contextlib.suppress(Exception), tifffile.TiffFile(path) as tiff:
+        pages: list[Any] = [page.aspage() for page in tiff.pages[:MAX_PAGES]]
+        counts += [max(page.databytecounts, default=0) for page in pages if page.is_tiled]
+    if max(counts) > min(size, MAX_STREAM_BYTES):
+        raise UnsupportedPageError(f"one of its tiles claims {max(counts)} bytes; the file is damaged")
 
 
 def as_rgb(pixels: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:
@@ -124,6 +188,19 @@ def as_rgb(pixels: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[..., :3])
 
 
+def check_sides(page: Any) -> None:
+    """Refuse a TIFF page with several numbers where one belongs: multiplied, they would fill the memory.
+
+    Raises
+    ------
+    UnsupportedPageError
+        With the name of the field.
+    """
+    for name in SIDES:
+        if not isinstance(getattr(page, name), int):
+            raise UnsupportedPageError(f"its header has several numbers for {name}; the file is damaged")
+
+
 def check_page(page: Any) -> None:
     """Refuse a TIFF page that is not 8-bit RGB, RGBA or grey, or whose tiles cannot be true.
 
@@ -132,6 +209,7 @@ def check_page(page: Any) -> None:
     UnsupportedPageError
         In words.
     """
+    check_sides(page)
     kind = getattr(page.photometric, "name", page.photometric)
     if page.bitspersample != 8 or page.dtype != np.uint8:
         raise UnsupportedPageError(f"it has {page.bitspersample} bits per sample ({page.dtype}), not 8")

@@ -155,22 +155,29 @@ def _urls_of(url: str) -> list[str]:
 def _listed(path: str) -> Iterator[tuple[str, float | None]]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
+            header = file.readline()
+            file.seek(0)
+            # what spreadsheets write where the comma is the decimal sign
+            semicolons = ";" in header and "," not in header
+            rows = list(csv.DictReader(file, skipinitialspace=True, delimiter=";" if semicolons else ","))
             reader = rows[0].keys() if rows else ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read as a CSV list: {error}") from None
     columns = {str(name).strip().lower(): name for name in reader if name is not None}
     if "slide" not in columns:
+        found = ", ".join(sorted(columns)) or "no rows"
         raise UsageError(
-            f"{path}: needs a column 'slide' (and may have 'mpp'); it has {sorted(columns) or 'no rows'}"
+            f"{path}: needs a column 'slide' (and may have 'mpp'), separated by commas; it has: {found}"
         )
     for number, row in enumerate(rows, start=2):
         slide = (row[columns["slide"]] or "").strip()
         if not slide:
             continue
+        if "\0" in slide:
+            raise UsageError(f"{path}, line {number}: {slide!r} cannot be the name of a file")
         given = (row.get(columns.get("mpp", ""), None) or "").strip()
         try:
-            mpp = float(given) if given else None
+            mpp = float(given.replace(",", ".") if semicolons else given) if given else None
         except ValueError:
             mpp = math.nan
         if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
@@ -191,7 +198,7 @@ def _stem(path: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """Return `text` as a file name that means the same on every system and is never a path or an option.
+    """Return `text` as a file name that means the same on every system: no path, option or formula.
 
     Letters and digits of any script, space, and ``._-()+=@,`` stay; everything else becomes ``_``.
 
@@ -206,7 +213,8 @@ def safe_name(text: str) -> str:
     """
     text = unicodedata.normalize("NFC", text)
     kept = "".join(c if c.isalnum() or c in KEPT else "_" for c in text).strip(" .")
-    kept = f"_{kept.lstrip('-')}" if kept.startswith("-") else kept
+    # to a shell an option, to a spreadsheet a formula
+    kept = f"_{kept.lstrip('-=+@')}" if kept.startswith(("-", "=", "+", "@")) else kept
     if len(kept.encode()) > MAX_NAME:
         short = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         kept = kept.encode()[: MAX_NAME - 9].decode("utf-8", "ignore") + "-" + short
@@ -220,12 +228,27 @@ def _distinct(sources: list[SlideSource]) -> list[SlideSource]:
     return _renamed(_renamed(sources, _with_folder), _with_hash)
 
 
+def possible_names(source: SlideSource) -> tuple[str, ...]:
+    """Return the names that a slide's outputs may have, the given one first: others may have taken it.
+
+    Returns
+    -------
+    tuple of str
+        The name in its list, then its plain name, that with the folder before, and both with a hash of the
+        path, which no other slide has.
+    """
+    plain = replace(source, name=_stem(source.path))
+    placed = replace(source, name=_with_folder(plain))
+    forms = (source.name, plain.name, placed.name, _with_hash(plain), _with_hash(placed))
+    return tuple(dict.fromkeys(forms))
+
+
 def _with_folder(source: SlideSource) -> str:
-    return safe_name(f"{_stem(os.path.dirname(_absolute(source.path)))}-{source.name}")
+    return safe_name(f"{_stem(os.path.dirname(absolute(source.path)))}-{source.name}")
 
 
 def _with_hash(source: SlideSource) -> str:
-    digest = hashlib.sha256(_absolute(source.path).encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256(absolute(source.path).encode("utf-8", "surrogateescape")).hexdigest()
     return f"{source.name}-{digest[:8]}"
 
 
@@ -234,5 +257,6 @@ def _renamed(sources: list[SlideSource], rename: Callable[[SlideSource], str]) -
     return [replace(s, name=rename(s)) if count[s.name.casefold()] > 1 else s for s in sources]
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """Return a path that means the same in every working directory, or the URL."""
     return path if files.is_url(path) else os.path.abspath(path)

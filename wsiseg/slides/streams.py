@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 LONGEST_PADDING = 64
+LEAST_HOLE = 1024
 END_MARKER = b"\xff\xd9"
 JPEG_START, JP2_SIZ = b"\xff\xd8", b"\xff\x4f\xff\x51"
 MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -52,6 +53,22 @@ def is_cut_off(data: bytes) -> bool:
         # between scans of a progressive picture stand tables
         at = data.find(b"\xff\xda", marker.start())
     return True
+
+
+def has_hole(data: bytes, pixels: int) -> bool:
+    """Whether a stream has more zero bytes in a row than a whole one can have.
+
+    The shortest JPEG block is two bits, and there are at most three blocks to 64 pixels. JPEG 2000 of one
+    quality layer has some dozens of empty packets of one byte each.
+
+    Parameters
+    ----------
+    data : bytes
+    pixels : int
+        Pixels of the picture.
+    """
+    longest = 3 * pixels // 256 + 8 if data.startswith(JPEG_START) else LEAST_HOLE
+    return bytes(longest) in data
 
 
 def _goes_on(data: bytes, at: int) -> bool:

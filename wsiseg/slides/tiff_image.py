@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsiseg.slides.segments import check_sides
 from wsiseg.slides.streams import declared_size, is_cut_off
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
@@ -47,8 +48,11 @@ def read_tiff(data: bytes, most_px: int) -> tuple[NDArray[np.uint8 | np.uint16],
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page: Any = tiff.pages.first
+        check_sides(page)
+        size = f"{page.imagewidth} x {page.imagelength}"
+        if min(page.imagewidth, page.imagelength) < 1:
+            raise ValueError(f"its header promises {size} pixels")
         if page.imagewidth * page.imagelength > most_px:
-            size = f"{page.imagewidth} x {page.imagelength}"
             raise ValueError(f"its header promises {size} pixels; convert it to a tiled, pyramidal TIFF")
         kind, samples = page.photometric, page.samplesperpixel
         name = f"{getattr(kind, 'name', kind)} of {samples} x {page.bitspersample} bits"

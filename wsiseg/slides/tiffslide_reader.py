@@ -64,24 +64,47 @@ def one_page(series: Any) -> Any:
 
 
 class TiffSlideSlide(Slide):
-    """A slide that tiffslide opens."""
+    """A slide that tiffslide opens.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+    cut_off_too : bool
+        Whether a file that is cut off is opened for the tiles that are there.
+    """
 
     reader = "tiffslide"
+
+    def __init__(self, path: str, cut_off_too: bool = False) -> None:
+        super().__init__(path)
+        self._cut_off_too = cut_off_too
 
     def _open(self) -> TiffHandle:
         return TiffHandle(self.path)
 
     def _describe(self, handle: Any) -> Facts:
+        if not self._cut_off_too:
+            for page in handle.levels:
+                page.check_inside_file()
         properties = {k: str(v) for k, v in handle.properties.items() if v is not None}
         mpp, warnings = credible_mpp(*stated_mpp(handle))
         dims = handle.dimensions
         return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)
 
+    def page(self, level: int) -> SegmentedPage:
+        """Return the tiles of a level."""
+        return self._page(self._current(), level)
+
     def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
         # this reference keeps the file open while another thread closes the slide
         handle = self._current()
-        pixels: NDArray[np.uint8] = handle.levels[level].read(box)
-        return pixels
+        return self._page(handle, level).read(box)
+
+    def _page(self, handle: TiffHandle, level: int) -> SegmentedPage:
+        page = handle.levels[level]
+        page.kept_bytes = self.kept_bytes
+        return page
 
 
 def stated_mpp(handle: TiffHandle) -> tuple[object, object]:
@@ -90,9 +113,12 @@ def stated_mpp(handle: TiffHandle) -> tuple[object, object]:
     OME-XML first, then ImageJ's unit, then the vendor's header or the resolution tags.
     """
     if handle.file.is_ome:
-        from defusedxml import ElementTree
+        from defusedxml import DefusedXmlException, ElementTree
 
-        root = ElementTree.fromstring(handle.file.ome_metadata)
+        try:
+            root = ElementTree.fromstring(handle.file.ome_metadata)
+        except DefusedXmlException:
+            raise ValueError("its OME-XML declares entities, which are refused") from None
         pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
         if pixels is not None and "PhysicalSizeX" in pixels.attrib:
             return tuple(_in_um(pixels, f"PhysicalSize{axis}") for axis in "XY")  # type: ignore[return-value]

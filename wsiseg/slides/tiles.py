@@ -1,7 +1,7 @@
 """Tiles: the one place for tile arithmetic.
 
 A `Grid` cuts a frame (a slide seen at one resolution, in pixels of that resolution) into square cores
-that touch and never overlap; a `Tile` is one core with the window that must be read to compute it.
+that touch and never overlap. What must be read to compute a core follows from its cause (`Box.grown`).
 """
 
 from __future__ import annotations
@@ -53,25 +53,16 @@ class Box(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """One core of a grid and the window to read for it; both are clipped to the frame.
-
-    `row` and `col` count cores from the top left.
-    """
+    """One core of a grid, clipped to the frame; `row` and `col` count cores from the top left."""
 
     row: int
     col: int
     core: Box
-    window: Box
-
-    @property
-    def core_in_window(self) -> tuple[slice, slice]:
-        """The (row, col) slices of the core in an array that covers the window."""
-        return self.core.slices_in(self.window)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Square cores of `core_px` over a frame of `width` x `height` pixels, read with `halo_px` around.
+    """Square cores of `core_px` over a frame of `width` x `height` pixels.
 
     The grid is anchored to the frame's top left corner; the cores of the last row and column are clipped.
     """
@@ -79,7 +70,6 @@ class Grid:
     width: int
     height: int
     core_px: int
-    halo_px: int = 0
 
     @property
     def frame(self) -> Box:
@@ -94,8 +84,7 @@ class Grid:
     def tile(self, row: int, col: int) -> Tile:
         """Return the tile at a row and column of the grid."""
         x0, y0 = col * self.core_px, row * self.core_px
-        core = Box(x0, y0, x0 + self.core_px, y0 + self.core_px).clipped(self.frame)
-        return Tile(row, col, core, core.grown(self.halo_px).clipped(self.frame))
+        return Tile(row, col, Box(x0, y0, x0 + self.core_px, y0 + self.core_px).clipped(self.frame))
 
     def __iter__(self) -> Iterator[Tile]:
         rows, cols = self.shape

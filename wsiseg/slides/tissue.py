@@ -12,6 +12,7 @@ from wsiseg.config import TissueConfig
 from wsiseg.slides.reader import Slide
 
 SHORTEST_SIDE_PX = 128
+FINE_MASK_PX = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +26,10 @@ class Tissue:
         (col + 1) * scale_l0, and y likewise.
     scale_l0 : float
         Level-0 pixels per mask pixel.
-    unreadable : int
-        Mask pixels that could not be decoded; they count as tissue, so that reading is tried and recorded.
     """
 
     mask: NDArray[np.bool_]
     scale_l0: float
-    unreadable: int = 0
 
     @property
     def share(self) -> float:
@@ -101,8 +99,10 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
     from wsiseg.slides.overview import read_overview
     from wsiseg.slides.tissue_detector import detect
 
-    # a small image needs finer mask pixels, or its mask would be a handful of them
-    finest_useful = min(slide.dimensions) / SHORTEST_SIDE_PX
+    # a small image needs finer mask pixels, or its mask would be a handful of them; a long and thin one not
+    width, height = slide.dimensions
+    finest_useful = max(min(width, height) / SHORTEST_SIDE_PX, math.sqrt(width * height / FINE_MASK_PX))
     overview = read_overview(slide, max(1.0, min(scale_l0, finest_useful)))
     mask = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
-    return Tissue(mask | ~overview.known, overview.scale_l0, int((~overview.known).sum()))
+    # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
+    return Tissue(mask | ~overview.known, overview.scale_l0)

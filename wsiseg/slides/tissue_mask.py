@@ -73,7 +73,7 @@ def _from_image(path: str, dimensions: tuple[int, int]) -> Tissue:
         if abs((cols / rows) / (width / height) - 1) > ASPECT_TOLERANCE + 1 / min(cols, rows):
             raise UsageError(
                 f"{path}: the tissue mask is {cols} x {rows}, the slide {width} x {height}: "
-                "their aspect ratios differ by more than 2 %"
+                "their aspect ratios differ by more than 2 %; give a mask of the whole slide"
             )
         if image.mode in ("LA", "PA", "RGBA", "P"):
             rgba = np.asarray(image.convert("RGBA"))

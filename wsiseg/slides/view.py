@@ -74,7 +74,8 @@ class SlideView:
             self._factor = mpp / (mpp_l0 * downsamples[self.level])
         if self._factor < LEAST_MPP_RATIO:
             raise SlideError(
-                slide.path, f"its pixels ({mpp_l0:g} um) are far too coarse for {mpp:g} um per pixel"
+                slide.path,
+                f"its pixels ({mpp_l0:g} um) are far too coarse for {mpp:g} um per pixel; check --slide-mpp",
             )
         self.scale_l0 = downsamples[self.level] * self._factor
         self.mpp = mpp if self._factor != 1.0 else mpp_l0 * self.scale_l0

@@ -82,15 +82,26 @@ def pick(texture: npt.NDArray[np.float32], x: float, y: float) -> float:
     return float(texture[int(np.floor(y)) & 1023, int(np.floor(x)) & 1023])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def textures(mpp: float) -> npt.NDArray[np.float32]:
     """Make the tileable textures: (3, 1024, 1024) of mean 0 and sd 1.
 
     0: grains of 0.4 to 3 um, 1: mottling of 2 to 8 um, 2: the scanner's noise, one texel a pixel.
     The first two lie at `TEXEL_UM`; for coarser pixels they are smoothed, so that sampling does not alias.
     """
-    rng = np.random.default_rng(20231)
     extra = 0.5 * np.sqrt(max((mpp / TEXEL_UM) ** 2 - 1.0, 0.0))
+    stack = np.empty((3, TEXTURE_PX, TEXTURE_PX), np.float32)
+    grain, mottle, stack[2] = _unsmoothed()
+    for plane, total in ((stack[0], grain), (stack[1], mottle)):
+        plane[:] = ndi.gaussian_filter(total, extra, mode="wrap") if extra > 0 else total
+    stack.setflags(write=False)
+    return stack
+
+
+@lru_cache(maxsize=1)
+def _unsmoothed() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Make grains, mottling and the scanner's noise, which are the same at every resolution."""
+    rng = np.random.default_rng(20231)
 
     def band(sigmas: tuple[float, ...], weights: tuple[float, ...]) -> npt.NDArray[np.float64]:
         total = np.zeros((TEXTURE_PX, TEXTURE_PX))
@@ -98,11 +109,9 @@ def textures(mpp: float) -> npt.NDArray[np.float32]:
             layer = ndi.gaussian_filter(rng.standard_normal(total.shape), sigma, mode="wrap")
             total += weight * layer / layer.std()
         total /= total.std()
-        return ndi.gaussian_filter(total, extra, mode="wrap") if extra > 0 else total
+        return total
 
     grain = band((0.7, 1.4, 2.8), (0.9, 1.0, 0.6))
     mottle = band((3.0, 7.0, 14.0), (0.6, 1.0, 0.9))
     scanner = ndi.gaussian_filter(rng.standard_normal(grain.shape), 0.6, mode="wrap")
-    stack = np.stack([grain, mottle, scanner / scanner.std()]).astype(np.float32)
-    stack.setflags(write=False)
-    return stack
+    return grain, mottle, (scanner / scanner.std()).astype(np.float32)

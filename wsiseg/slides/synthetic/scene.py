@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -107,6 +107,22 @@ class SyntheticSlide:
         """The whole slide as a box."""
         return Box(0, 0, self.width, self.height)
 
+    @cached_property
+    def _scene(self) -> _Scene:
+        """What all blocks share."""
+        width_um, height_um = self.width * self.mpp, self.height * self.mpp
+        places = [(x * self.mpp, y * self.mpp, r * self.mpp) for x, y, r in self.extra_nuclei]
+        return _Scene(
+            layout=make_layout(width_um, height_um, self.seed, self.tissue_share, self.pen, self.density),
+            extra=make_extra(places, self._n_lattice + 1),
+            stains=stain.stain_matrix(self.seed, self.stain_variation),
+            glass=stain.glass_colour(self.seed),
+            transmission=stain.transmission(),
+            textures=textures(self.mpp),
+            lens=_gaussian(0.18 / self.mpp, 2),
+            defocus=_gaussian(0.55 / self.mpp, 5),
+        )
+
     @property
     def _columns(self) -> int:
         """Lattice columns, with some beyond both edges."""
@@ -149,7 +165,7 @@ class SyntheticSlide:
 
     def render_block(self, block: Box) -> npt.NDArray[np.uint8]:
         """Return RGB of one whole block: `block` is anchored to multiples of `BLOCK_PX`."""
-        scene = _scene(self)
+        scene = self._scene
         out = np.empty((BLOCK_PX, BLOCK_PX, 3), np.uint8)
         window = block.grown(_MARGIN_PX)
         fields = self._fields(window)
@@ -201,7 +217,7 @@ class SyntheticSlide:
         step = self._step_px
         return field_grid(
             window.x0, window.y0, window.width // step + 1, window.height // step + 1, step, self.mpp,
-            _scene(self).layout,
+            self._scene.layout,
         )  # fmt: skip
 
     def _blocks(self, box: Box) -> list[tuple[Box, Box]]:
@@ -227,24 +243,6 @@ class _Scene(NamedTuple):
     defocus: npt.NDArray[np.float32]
 
 
-@lru_cache(maxsize=16)
-def _scene(slide: SyntheticSlide) -> _Scene:
-    """Draw once what a slide's blocks share."""
-    width_um, height_um = slide.width * slide.mpp, slide.height * slide.mpp
-    layout = make_layout(width_um, height_um, slide.seed, slide.tissue_share, slide.pen, slide.density)
-    places = [(x * slide.mpp, y * slide.mpp, r * slide.mpp) for x, y, r in slide.extra_nuclei]
-    return _Scene(
-        layout=layout,
-        extra=make_extra(places, slide._n_lattice + 1),
-        stains=stain.stain_matrix(slide.seed, slide.stain_variation),
-        glass=stain.glass_colour(slide.seed),
-        transmission=stain.transmission(),
-        textures=textures(slide.mpp),
-        lens=_gaussian(0.18 / slide.mpp, 2),
-        defocus=_gaussian(0.55 / slide.mpp, 5),
-    )
-
-
 def _gaussian(sigma_px: float, reach: int) -> npt.NDArray[np.float32]:
     """Return the 2 * `reach` + 1 taps of a Gaussian, of sum 1."""
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma_px, 0.05)) ** 2)
@@ -253,6 +251,6 @@ def _gaussian(sigma_px: float, reach: int) -> npt.NDArray[np.float32]:
 
 
 def _place(slide: SyntheticSlide, window: Box) -> Nuclei:
-    scene = _scene(slide)
+    scene = slide._scene
     x0, y0, x1, y1 = (v * slide.mpp for v in window)
     return place(x0, y0, x1, y1, scene.layout, slide._columns, scene.extra)
