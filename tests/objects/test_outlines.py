@@ -22,8 +22,8 @@ def outlines(labels):
 
 def shapes_of(rings, exact=None, scale_l0=1.0):
     exact = rings if exact is None else exact
-    grid = [on_grid(each, (0, 0), HUGE, scale_l0) for each in (rings, exact)]
-    return shapely.from_wkb(valid_polygons(*grid).wkb.to_numpy(zero_copy_only=False))
+    wanted, other = (on_grid(each, (0, 0), HUGE, scale_l0) for each in (rings, exact))
+    return shapely.from_wkb(valid_polygons(wanted, lambda: other).wkb.to_numpy(zero_copy_only=False))
 
 
 def test_one_pixel_is_the_unit_square():

@@ -25,24 +25,29 @@ class Sides(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _upright(mask, cap, upright):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Distance to the background up or down the column, at most `cap`."""
+def _upright(mask, cap, margin, upright):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Distance to the background up or down the column, at most `cap`; `upright` has side margins."""
     rows, cols = mask.shape
-    one = np.uint8(1)
-    for c in range(cols):
-        upright[0, c] = cap if mask[0, c] else np.uint8(0)
-    for r in range(1, rows):
+    one, zero = np.uint8(1), np.uint8(0)
+    for r in range(rows):
+        inside, here = mask[r], upright[r, margin : margin + cols]
+        above = upright[max(r - 1, 0), margin : margin + cols]
         for c in range(cols):
-            upright[r, c] = min(cap, np.uint8(upright[r - 1, c] + one)) * mask[r, c]
+            further = np.uint8(above[c] + one) if r else cap
+            here[c] = min(cap, further) if inside[c] else zero
     for r in range(rows - 2, -1, -1):
+        here, below = upright[r, margin : margin + cols], upright[r + 1, margin : margin + cols]
         for c in range(cols):
-            upright[r, c] = min(upright[r, c], np.uint8(upright[r + 1, c] + one))
+            here[c] = min(here[c], np.uint8(below[c] + one))
 
 
 @njit(cache=True, nogil=True)
-def _distances(upright, sides, level, raw, doubt):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Quantised distance of every pixel: the second pass of Meijster's method, by search outwards."""
-    rows, cols = upright.shape
+def _distances(upright, margin, sides, level, raw, doubt):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Quantised distance of every pixel: the second pass of Meijster's method, by search outwards.
+
+    `upright` has `margin` columns on either side that are as far as can be, so that no search leaves it.
+    """
+    rows, cols = doubt.shape[0] - 2, doubt.shape[1] - 2
     unsure = False
     for r in range(rows):
         far = rows + cols
@@ -50,20 +55,18 @@ def _distances(upright, sides, level, raw, doubt):  # type: ignore[no-untyped-de
             far = min(far, r + 1)
         if sides[2]:
             far = min(far, rows - r)
+        line = upright[r]
         for c in range(cols):
-            g = np.int32(upright[r, c])
+            at = np.uint64(c + margin)
+            g = np.int32(line[at])
             if g == 0:
                 continue
             best = g * g
-            reach = 1
+            reach = np.int32(1)
             while reach * reach < best:
-                if c >= reach:
-                    g = np.int32(upright[r, c - reach])
-                    best = min(best, reach * reach + g * g)
-                if c + reach < cols:
-                    g = np.int32(upright[r, c + reach])
-                    best = min(best, reach * reach + g * g)
-                reach += 1
+                g = np.int32(min(line[at - np.uint64(reach)], line[at + np.uint64(reach)]))
+                best = min(best, reach * reach + g * g)
+                reach += np.int32(1)
             raw[r + 2, c + 2] = level[best]
             edge = far
             if sides[1]:
@@ -120,12 +123,13 @@ def depth_map(
     """
     rows, cols = mask.shape
     level = np.floor(LEVELS_PER_PX * np.sqrt(np.arange(deepest_px * deepest_px + 1))).astype(np.uint16)
-    upright = np.empty((rows, cols), np.uint8)
+    upright = np.empty((rows, cols + 2 * deepest_px), np.uint8)
+    upright[:, :deepest_px] = upright[:, -deepest_px:] = deepest_px
     raw = np.zeros((rows + 2 * SMOOTH_PX, cols + 2 * SMOOTH_PX), np.uint16)
     depth = np.zeros((rows + 2, cols + 2), np.uint16)
     doubt = np.zeros((rows + 2, cols + 2), np.uint8)
-    _upright(mask, np.uint8(deepest_px), upright)
-    unsure = _distances(upright, np.array(sides), level, raw, doubt)
+    _upright(mask, np.uint8(deepest_px), deepest_px, upright)
+    unsure = _distances(upright, deepest_px, np.array(sides), level, raw, doubt)
     raw[:, :SMOOTH_PX] = raw[
         :, SMOOTH_PX : SMOOTH_PX + 1
     ]  # beyond the border the depth goes on as at the border

@@ -14,18 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wsiseg.objects.beside import beside, settle
 from wsiseg.objects.geojson_text import geometry_texts
+from wsiseg.whole import beside, settle
 
 COLOR = (200, 0, 0)
 MEASUREMENTS = {
     "id": ("Nucleus ID", 0),
     "area_um2": ("Area µm^2", 2),
-    "perimeter_um": ("Perimeter µm", 2),
     "circularity": ("Circularity", 3),
-    "solidity": ("Solidity", 3),
-    "major_axis_um": ("Major axis µm", 2),
-    "minor_axis_um": ("Minor axis µm", 2),
     "mean_confidence": ("Mean confidence", 3),
     "haematoxylin_mean": ("Mean haematoxylin", 3),
 }
@@ -111,7 +107,7 @@ class GeoJSONWriter:
     """Write nuclei to a GeoJSON file, or to several, as they come.
 
     The files are written beside their place and take their names when the ``with`` block ends without an
-    exception; otherwise nothing is left. Rows without geometry are left out and counted.
+    exception; otherwise nothing is left. Rows without geometry are left out.
 
     Parameters
     ----------
@@ -127,8 +123,6 @@ class GeoJSONWriter:
 
     Attributes
     ----------
-    written, dropped : int
-        Nuclei written, and left out for want of an area after rounding.
     paths : list of Path
         The files, once finished.
     """
@@ -145,8 +139,6 @@ class GeoJSONWriter:
         self.gzip = gzip
         self.split = split
         self.fingerprint = fingerprint
-        self.written = 0
-        self.dropped = 0
         self.paths: list[Path] = []
         self._ending = ending
         self._in_part = 0
@@ -172,7 +164,6 @@ class GeoJSONWriter:
     def write(self, table: pa.Table) -> None:
         """Append the nuclei of a record table that has a column ``id``."""
         whole = table.filter(pc.is_valid(table["geometry"]))
-        self.dropped += table.num_rows - whole.num_rows
         begin = 0
         while begin < whole.num_rows:
             room = ROWS_AT_ONCE if self.split is None else min(ROWS_AT_ONCE, self.split - self._in_part)
@@ -183,7 +174,6 @@ class GeoJSONWriter:
             rows = whole.slice(begin, room)
             self._append(features(rows, self.fingerprint))
             self._in_part += rows.num_rows
-            self.written += rows.num_rows
             begin += rows.num_rows
 
     def _append(self, lines: pa.Array) -> None:

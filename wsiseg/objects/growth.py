@@ -35,6 +35,18 @@ def _seed(depth, doubt, sides, places, sure, label):  # type: ignore[no-untyped-
     if sides[0] or sides[1] or sides[2] or sides[3]:
         for r in range(1, rows - 1):
             rim = (r == 1 and sides[0]) or (r == rows - 2 and sides[2])
+            if not rim:
+                line, any_doubt = doubt[r], np.uint8(0)
+                for c in range(cols):
+                    any_doubt |= line[c]
+                if not any_doubt:
+                    for c in (1, cols - 2):
+                        edge = sides[1] if c == 1 else sides[3]
+                        if edge and depth[r, c] and label[r, c] == 0:
+                            label[r, c] = UNKNOWN
+                            seeds[n] = r * cols + c
+                            n += 1
+                    continue
             for c in range(1, cols - 1):
                 edge = rim or (c == 1 and sides[1]) or (c == cols - 2 and sides[3])
                 if (edge or doubt[r, c]) and depth[r, c] and label[r, c] == 0:
@@ -50,44 +62,48 @@ def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untype
     size = depth.size
     last = deepest + spread
     never = last + 1
-    cost = np.full(size, never, np.int16)
-    reached = np.zeros(size, np.uint8)
-    piece = np.empty(size, np.int32)
-    entry = np.empty(4096, np.int32)
+    # A byte a pixel for the walk; places are unsigned so that none is looked at from the end.
+    free = np.empty(size, np.uint8)
+    for i in range(size):
+        free[i] = depth[i] != 0
+    cost = np.empty(size, np.int16)
+    piece = np.empty(size, np.uint32)
+    entry = np.empty(4096, np.uint32)
     following = np.empty(4096, np.int32)
     heads = np.full(last + 1, -1, np.int32)
-    steps = (-cols, cols, -1, 1)
-    for seed in seeds:
-        if reached[seed]:
+    up, one = np.uint64(cols), np.uint64(1)
+    for i in range(seeds.size):
+        seed = np.uint64(seeds[i])
+        if not free[seed]:
             continue
         # the piece, breadth first from one of its seeds
         only = label[seed]
         alone = True
-        reached[seed] = 1
+        free[seed] = 0
         piece[0] = seed
         begin, end, rounds = 0, 1, 0
         while begin < end:
             stop = end
             rounds += 1
             for at in range(begin, stop):
-                q = piece[at]
+                q = np.uint64(piece[at])
                 if label[q] != 0 and label[q] != only:
                     alone = False
-                for step in steps:
-                    p = q + step
-                    if depth[p] != 0 and reached[p] == 0:
-                        reached[p] = 1
+                for p in (q - up, q + up, q - one, q + one):
+                    if free[p]:
+                        free[p] = 0
                         piece[end] = p
                         end += 1
             begin = stop
         if alone and (rounds <= spread or only == UNKNOWN):  # nothing to fight for, nothing out of reach
             for at in range(end):
-                label[piece[at]] = only
+                label[np.uint64(piece[at])] = only
             continue
         used = 0
         first = last
         for at in range(end):
-            q = piece[at]
+            q = np.uint64(piece[at])
+            cost[q] = never
             if label[q] != 0:
                 level = deepest - (np.int64(depth[q]) >> 8)
                 cost[q] = level
@@ -99,16 +115,15 @@ def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untype
                 heads[level] = used
                 used += 1
         for now in range(first, last):
-            at = heads[now]
+            next_at = np.int64(heads[now])
             heads[now] = -1
-            while at >= 0:
-                q = entry[at]
-                at = following[at]
+            while next_at >= 0:
+                q = np.uint64(entry[next_at])
+                next_at = np.int64(following[next_at])
                 if cost[q] != now:
                     continue
                 own = label[q]
-                for step in steps:
-                    p = q + step
+                for p in (q - up, q + up, q - one, q + one):
                     if depth[p] == 0 or cost[p] <= now:
                         continue
                     then = max(now + 1, deepest - (np.int64(depth[p]) >> 8))

@@ -12,34 +12,49 @@ SUMS = ("area", "row", "col", "row2", "col2", "row_col", "confidence", "haematox
 
 
 @njit(cache=True, nogil=True)
-def _sums(labels, wanted, markers, confidence, half, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
-    sums = np.zeros((wanted.size, 8), np.int64)
-    rows, cols = labels.shape
+def _sums(labels, wanted, boxes, markers, confidence, half, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+    sums = np.zeros((wanted.sum(), 8), np.int64)
     half_row0, half_col0 = row0 // 2, col0 // 2
     with_half = half.size > 0
-    for r in range(rows):
-        for c in range(cols):
-            k = labels[r, c]
-            if k == 0 or not wanted[k - 1]:
-                continue
-            k -= 1
+    index = -1
+    for k in range(wanted.size):
+        if not wanted[k]:
+            continue
+        index += 1
+        here = sums[index]
+        begin, end = boxes[k, 1], boxes[k, 3]
+        x0 = col0 + begin - markers[k, 1]
+        half_from = col0 + begin - 2 * half_col0
+        for r in range(boxes[k, 0], boxes[k, 2]):
             y = row0 + r - markers[k, 0]
-            x = col0 + c - markers[k, 1]
-            sums[k, 0] += 1
-            sums[k, 1] += y
-            sums[k, 2] += x
-            sums[k, 3] += y * y
-            sums[k, 4] += x * x
-            sums[k, 5] += y * x
-            sums[k, 6] += confidence[r, c]
+            row, certainty = labels[r, begin:end], confidence[r, begin:end]
+            count, along, along2, certain, stain = 0, 0, 0, 0, 0
+            for i in range(row.size):
+                if row[i] == k + 1:
+                    count += 1
+                    along += x0 + i
+                    along2 += (x0 + i) * (x0 + i)
+                    certain += certainty[i]
             if with_half:
-                sums[k, 7] += half[(row0 + r) // 2 - half_row0, (col0 + c) // 2 - half_col0]
+                half_row = half[(row0 + r) // 2 - half_row0]
+                for i in range(row.size):
+                    if row[i] == k + 1:
+                        stain += half_row[(half_from + i) >> 1]
+            here[0] += count
+            here[1] += count * y
+            here[2] += along
+            here[3] += count * y * y
+            here[4] += along2
+            here[5] += along * y
+            here[6] += certain
+            here[7] += stain
     return sums
 
 
 def pixel_sums(
     labels: NDArray[np.int32],
     wanted: NDArray[np.bool_],
+    boxes: NDArray[np.int32],
     markers: NDArray[np.int64],
     confidence: NDArray[np.uint8],
     half: NDArray[np.uint8],
@@ -55,6 +70,8 @@ def pixel_sums(
         Objects 1..n.
     wanted : ndarray of bool, shape (n,)
         Which of them are summed.
+    boxes : ndarray of int32, shape (n, 4)
+        Their `bounding_boxes`.
     markers : ndarray of int64, shape (n, 2)
         Row and column of each object's marker in the frame.
     confidence : ndarray of uint8, shape (rows, cols)
@@ -69,7 +86,7 @@ def pixel_sums(
     ndarray of int64, shape (wanted.sum(), 8)
         The sums.
     """
-    return _sums(labels, wanted, markers, confidence, half, *origin)[wanted]  # type: ignore[no-any-return]
+    return _sums(labels, wanted, boxes, markers, confidence, half, *origin)  # type: ignore[no-any-return]
 
 
 def axes_px(sums: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -31,15 +31,19 @@ def _tops(depth, doubt, cols, row0, col0, lowest):  # type: ignore[no-untyped-de
     found = np.empty(1024, np.int64)
     unsure = np.empty(1024, np.bool_)
     count = 0
-    for q in range(cols + 1, depth.size - cols - 1):
+    # Unsigned, so that no place is looked at from the end.
+    one, up = np.uint64(1), np.uint64(cols)
+    for place in range(cols + 1, depth.size - cols - 1):
+        q = np.uint64(place)
         own = depth[q]
         if own < lowest or doubt[q]:
             continue
         beaten, open_question = False, False
-        for step in (-1, 1, -cols - 1, -cols, -cols + 1, cols - 1, cols, cols + 1):
-            p = q + step
+        for p in (q - one, q + one, q - up, q + up, q - up - one, q - up + one, q + up - one, q + up + one):
             other = depth[p]
-            if other > own or (other == own and _key(p, cols, row0, col0) > _key(q, cols, row0, col0)):
+            if other > own or (
+                other == own and _key(np.int64(p), cols, row0, col0) > _key(place, cols, row0, col0)
+            ):
                 if doubt[p]:
                     open_question = True
                 else:

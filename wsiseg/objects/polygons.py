@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from numba import njit
 from numpy.typing import NDArray
@@ -51,20 +53,29 @@ def on_grid(rings: Rings, origin: tuple[int, int], frame: Box, scale_l0: float) 
     scale_l0 : float
         Level-0 pixels in one pixel of the frame.
     """
-    points = rings.points + np.array(origin, np.float64)
-    np.clip(points, frame[:2], frame[2:], out=points)
-    return rings._replace(points=np.rint(points * (scale_l0 * GRID)).astype(np.int64))
+    corner, edges = np.array(origin, np.float64), np.array(frame, np.float64)
+    return rings._replace(points=_on_grid(rings.points, corner, edges, scale_l0 * GRID))
 
 
-def valid_polygons(wanted: Rings, exact: Rings) -> Polygons:
+@njit(cache=True, nogil=True)
+def _on_grid(points, origin, frame, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
+    out = np.empty(points.shape, np.int64)
+    for i in range(points.shape[0]):
+        for k in range(2):
+            value = min(max(points[i, k] + origin[k], frame[k]), frame[k + 2])
+            out[i, k] = np.int64(np.rint(value * scale))
+    return out
+
+
+def valid_polygons(wanted: Rings, exact: Callable[[], Rings]) -> Polygons:
     """Return one valid polygon an object: Polygon, or MultiPolygon where rounding parted the object.
 
     Parameters
     ----------
     wanted : Rings
         Outlines on the grid (see `on_grid`).
-    exact : Rings
-        Exact outlines of the same objects on the grid, taken where the wanted one is not valid.
+    exact : callable
+        Gives the exact outlines of the same objects on the grid, taken where the wanted one is not valid.
     """
     wkb = _to_wkb(wanted)
     area, hull, simple = _checked(wanted.points, wanted.starts, wanted.owners, len(wkb), QUICK_POINTS)
@@ -74,16 +85,13 @@ def valid_polygons(wanted: Rings, exact: Rings) -> Polygons:
         shapes = shapely.from_wkb(wkb.take(pa.array(rest)).to_numpy(zero_copy_only=False))
         bad = np.flatnonzero(~shapely.is_valid(shapes))
         if len(bad):
-            others = _to_wkb(exact).take(pa.array(rest[bad])).to_numpy(zero_copy_only=False)
+            others = _to_wkb(exact()).take(pa.array(rest[bad])).to_numpy(zero_copy_only=False)
             for index, other in zip(bad, shapely.from_wkb(others), strict=True):
                 shapes[index] = _repaired(other)
         area[rest] = np.nan_to_num(shapely.area(shapes))
         hull[rest] = np.nan_to_num(shapely.area(shapely.convex_hull(shapes)))
         shapes[area[rest] <= 0] = None
-        cells = wkb.to_pylist()
-        for index, cell in zip(rest, shapely.to_wkb(shapes), strict=True):
-            cells[index] = cell
-        wkb = pa.array(cells, pa.binary())
+        wkb = pc.replace_with_mask(wkb, ~simple, pa.array(shapely.to_wkb(shapes), pa.binary()))
     return Polygons(wkb, area, hull)
 
 

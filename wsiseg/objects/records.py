@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.measures import axes_px, lengths_px, pixel_sums
-from wsiseg.objects.outlines import trace
+from wsiseg.objects.outlines import bounding_boxes, trace
 from wsiseg.objects.polygons import on_grid, valid_polygons
 from wsiseg.objects.segment import Read, Segmented
 from wsiseg.objects.simplify import simplified
@@ -90,22 +90,24 @@ def describe(
         return RECORDS.empty_table()
     empty = np.empty((0, 0), np.uint8)
     half = empty if haematoxylin is None else haematoxylin(half_box(window))
+    labels = segmented.window_labels
+    boxes = bounding_boxes(labels, len(owned))
     sums = pixel_sums(
-        segmented.window_labels,
+        labels,
         owned,
+        boxes,
         segmented.markers,
         segmented.confidence,
         half,
         (window.y0, window.x0),
     )
     area_px = sums[:, 0]
-    exact = trace(segmented.window_labels, owned)
+    exact = trace(labels, owned, boxes)
     smooth = simplified(exact, area_px, max(config.simplify_um, 0.125) / mpp)
     perimeter_um = lengths_px(smooth, len(area_px)) * mpp
     origin = (window.x0, window.y0)
-    exact_l0 = on_grid(exact, origin, segmented.frame, scale_l0)
-    smooth_l0 = on_grid(smooth, origin, segmented.frame, scale_l0)
-    outlines = valid_polygons(smooth_l0 if config.simplify_um > 0 else exact_l0, exact_l0)
+    wanted_l0 = on_grid(smooth if config.simplify_um > 0 else exact, origin, segmented.frame, scale_l0)
+    outlines = valid_polygons(wanted_l0, lambda: on_grid(exact, origin, segmented.frame, scale_l0))
 
     markers = segmented.markers[owned]
     centroid_y = markers[:, 0] + sums[:, 1] / area_px + 0.5

@@ -111,6 +111,14 @@ def segment(
         margin *= 2
 
 
+def segment_whole(
+    confidence: NDArray[np.uint8], mpp: float, config: ObjectsConfig, threshold: float
+) -> Segmented:
+    """Find the nuclei of a confidence map that is the whole frame, uint8 (rows, cols); see `segment`."""
+    frame = Box(0, 0, confidence.shape[1], confidence.shape[0])
+    return segment(lambda box: confidence[box.slices_in(frame)], frame, frame, mpp, config, threshold)
+
+
 def _segment_window(
     confidence: NDArray[np.uint8],
     window: Box,
@@ -134,7 +142,7 @@ def _segment_window(
         doubt[:] = 0
 
     places, sure = find_peaks(depth, doubt, cut, (padded.y0, padded.x0), scales)
-    grown = grow(depth, doubt, cut, places, sure, scales)[1:-1, 1:-1]
+    grown = grow(depth, doubt, cut, places, sure, scales)
     core_rows, core_cols = core.slices_in(known)
     area, in_core, touched = _survey(
         grown, len(places) + 2, core_rows.start, core_rows.stop, core_cols.start, core_cols.stop
@@ -156,7 +164,7 @@ def _segment_window(
         markers[keep],
         owned[keep],
         _renumbered(grown, number),
-        confidence[known.slices_in(window)],
+        np.ascontiguousarray(confidence[known.slices_in(window)]),
     )
 
 
@@ -179,37 +187,38 @@ def _bordered(array: NDArray[Any]) -> NDArray[Any]:
 
 @njit(cache=True, nogil=True)
 def _renumbered(labels, number):  # type: ignore[no-untyped-def]  # pragma: no cover
-    new = np.empty(labels.shape, np.int32)
-    for r in range(labels.shape[0]):
-        for c in range(labels.shape[1]):
-            new[r, c] = number[labels[r, c]]
+    """Return the labels without their border, numbered anew."""
+    new = np.empty((labels.shape[0] - 2, labels.shape[1] - 2), np.int32)
+    for r in range(new.shape[0]):
+        old, here = labels[r + 1, 1:-1], new[r]
+        for c in range(old.size):
+            here[c] = number[np.uint32(old[c])]
     return new
 
 
 @njit(cache=True, nogil=True)
 def _survey(grown, count, row0, row1, col0, col1):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Area of each label, whether it has a pixel in the core, and whether it touches the unknown."""
+    """Area of each label, whether it has a pixel in the core, and whether it touches the unknown.
+
+    `grown` has a border of zeros, which the places of the core do not count.
+    """
     area = np.zeros(count, np.int64)
     in_core = np.zeros(count, np.bool_)
     touched = np.zeros(count, np.bool_)
-    rows, cols = grown.shape
-    for r in range(rows):
-        for c in range(cols):
-            k = grown[r, c]
+    for r in range(grown.shape[0] - 2):
+        here, above = grown[r + 1], grown[r]
+        inside = row0 <= r < row1
+        for c in range(1, here.size - 1):
+            k = here[c]
             if k == 0:
                 continue
             area[k] += 1
-            if row0 <= r < row1 and col0 <= c < col1:
+            if inside and col0 < c <= col1:
                 in_core[k] = True
             if k == 1:
-                if r > 0:
-                    touched[grown[r - 1, c]] = True
-                if c > 0:
-                    touched[grown[r, c - 1]] = True
-            else:
-                if r > 0 and grown[r - 1, c] == 1:
-                    touched[k] = True
-                if c > 0 and grown[r, c - 1] == 1:
-                    touched[k] = True
+                touched[above[c]] = True
+                touched[here[c - 1]] = True
+            elif above[c] == 1 or here[c - 1] == 1:
+                touched[k] = True
     touched[0] = False
     return area, in_core, touched
