@@ -35,7 +35,8 @@ class ObjectsConfig:
     Parameters
     ----------
     threshold : float or None
-        Confidence in (0, 1) from which a pixel is nucleus; None takes the model's own.
+        Confidence in (0, 1) from which a pixel is nucleus. None takes the model's own, or one chosen for
+        each slide where the model says so (those of the preset `default` do).
     min_area_um2 : float
         Smaller objects are dropped.
     split : bool

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 
+def shown(text: str) -> str:
+    r"""Return text for a terminal: what breaks the line, moves the cursor or is no character is escaped.
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> shown("a\n\x1b[31mb.svs")
+    'a\\n\\x1b[31mb.svs'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class WsisegError(Exception):
     """Root of all errors that wsiseg raises on purpose."""
 
@@ -28,7 +43,7 @@ class SlideError(WsisegError):
         self.cause = cause
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.cause}"
+        return f"{shown(self.path)}: {self.cause}"
 
 
 class ModelError(WsisegError):
@@ -41,3 +56,7 @@ class LabelError(WsisegError):
 
 class StoreError(WsisegError):
     """An output cannot be written, or holds something else than was asked for."""
+
+
+class ClusterError(WsisegError):
+    """A Dask cluster cannot compute what it was asked for, or is gone."""

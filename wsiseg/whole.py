@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+STREAMED = ".partial"
+"""Ending of what is being streamed by a writer that has the place for itself (see `wsiseg.locks`)."""
+
 
 @contextmanager
 def put_whole(target: Path) -> Iterator[Path]:
@@ -17,20 +20,32 @@ def put_whole(target: Path) -> Iterator[Path]:
 
     Its name is its own: runs on several hosts, where process numbers repeat, may write to one folder.
     """
-    beside = target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
+    part = target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
     try:
-        yield beside
-        with beside.open("rb") as file:
+        yield part
+        with part.open("rb") as file:
             flush(file)
-        os.replace(beside, target)
+        os.replace(part, target)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """Return where a file is streamed to; what a killed run left there is written over."""
+    return path.with_name(path.name + STREAMED)
+
+
+def settle(path: Path) -> None:
+    """Give the streamed file its name, after its bytes are on the disk."""
+    with beside(path).open("rb") as file:
+        flush(file)
+    beside(path).replace(path)
 
 
 def write_whole(target: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    with put_whole(target) as beside:
-        beside.write_bytes(data)
+    with put_whole(target) as part:
+        part.write_bytes(data)
 
 
 def flush(file: IO[bytes]) -> None:

@@ -81,7 +81,7 @@ def test_nothing_to_compare_is_said(tmp_path: Path, folders: tuple[Path, Path]) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no predictions"):
         evaluate(tmp_path / "empty", folders[1])
-    with pytest.raises(UsageError, match="no such prediction"):
+    with pytest.raises(UsageError, match="no such file or folder; give what"):
         evaluate(tmp_path / "nowhere", folders[1])
     with pytest.raises(LabelError, match="no label file is named like"):
         evaluate(folders[0], tmp_path / "empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,23 @@ def config() -> TrainingConfig:
 def default_target() -> StainTarget:
     """The weak target of the default preset."""
     return StainTarget(weight=1.0)
+
+
+@pytest.fixture
+def led(config: TrainingConfig) -> TrainingConfig:
+    """Two repeats and their consensus, led by the stain."""
+    return replace(
+        config,
+        target=StainTarget(weight=1.0, channels=(1.0, 1.0)),
+        contrastive_weight=0.02,
+        input="stains",
+        schedule="onecycle",
+        flips=True,
+        jitter=0.2,
+        shift=0.2,
+        average=0.9,
+        takes_last=True,
+        threshold=0.45,
+        epochs=6,
+        consensus_epochs=3,
+    )

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +12,6 @@ import pytest
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.model import load_model
 from wsiseg.training import run
-from wsiseg.training.config import StainTarget, TrainingConfig
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import parse_selection
@@ -129,6 +123,34 @@ def test_a_folder_with_another_run_is_refused(images, config, tmp_path):
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
+class Told(Observer):
+    def __init__(self):
+        self.said = []
+
+    def message(self, text):
+        self.said.append(text)
+
+
+def test_what_another_version_began_is_not_gone_on_with(images, config, tmp_path):
+    one = replace(config, repeats=1, epochs=1)
+    fit(images, tmp_path / "run", one)
+
+    def begun_by(**versions):
+        folder = RunFolder(tmp_path / "run")
+        described = folder.read()
+        folder.write({**described, "versions": {**described["versions"], **versions}})
+
+    begun_by(wsiseg="0.0.1")
+    with pytest.raises(UsageError, match=r"begun by wsiseg 0\.0\.1, this is .*--overwrite"):
+        fit(images, tmp_path / "run", replace(one, repeats=2))
+    # Nothing is left to train: what is there is told again.
+    fit(images, tmp_path / "run", one)
+    begun_by(torch="1.0")
+    told = Told()
+    fit(images, tmp_path / "run", replace(one, repeats=2), observer=told)
+    assert any("begun with torch 1.0, goes on with" in text for text in told.said)
+
+
 def test_unusable_slides(images, config, tmp_path):
     with pytest.raises(UsageError, match="--slide-mpp"):
         fit(images, tmp_path / "run", config, slide_mpp=None)
@@ -144,26 +166,6 @@ def test_time_is_up(images, config, tmp_path):
     result = fit(images, tmp_path / "run", config, max_minutes=1e-6)
     assert not result.finished
     assert load_model(tmp_path / "run").info.training["epoch"] == 1
-
-
-@pytest.fixture
-def led(config) -> TrainingConfig:
-    """Two repeats and their consensus, led by the stain."""
-    return replace(
-        config,
-        target=StainTarget(weight=1.0, channels=(1.0, 1.0)),
-        contrastive_weight=0.02,
-        input="stains",
-        schedule="onecycle",
-        flips=True,
-        jitter=0.2,
-        shift=0.2,
-        average=0.9,
-        takes_last=True,
-        threshold=0.45,
-        epochs=6,
-        consensus_epochs=3,
-    )
 
 
 def test_the_consensus_becomes_the_model(images, led, tmp_path):
@@ -211,40 +213,6 @@ def test_interrupted_runs_are_usable_and_go_on(images, config, tmp_path):
     assert RunFolder(tmp_path / "run").read()["state"] == "interrupted"
     assert len(rows_of(tmp_path / "run" / "metrics.csv")) == 5 * 2
     fit(images, tmp_path / "run", config)
-    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
-    assert models[0] == models[1]
-
-
-SCRIPT = """
-import json, sys
-from wsiseg.training import run
-from wsiseg.training.config import StainTarget, TrainingConfig
-from wsiseg.training.config import from_json
-if __name__ == "__main__":
-    images, output, config = sys.argv[1], sys.argv[2], from_json(json.loads(sys.argv[3]))
-    run.fit([images], output, config, slide_mpp=0.25, threads=1, workers=2)
-"""
-
-
-def start(images: Path, output: Path, config) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", SCRIPT, str(images), str(output), json.dumps(config.to_json())]
-    paths = os.pathsep.join([str(Path(run.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": paths})
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_killed_and_started_again_gives_the_same_bytes(images, config, tmp_path):
-    config = replace(config, repeats=1, epochs=12)
-    process = start(images, tmp_path / "run", config)
-    checkpoint = tmp_path / "run" / "repeat-01" / "checkpoint"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "run" / "model.safetensors").exists()
-    assert start(images, tmp_path / "run", config).wait() == 0
-    fit(images, tmp_path / "whole", config)
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
     assert models[0] == models[1]
 

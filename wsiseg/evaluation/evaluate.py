@@ -187,7 +187,7 @@ def _prediction_files(places: Iterable[Path]) -> Iterator[Path]:
     """Yield one file an image, in the order given, folders in the order of names."""
     for place in places:
         if not place.exists():
-            raise UsageError(f"{place}: no such prediction")
+            raise UsageError(f"{place}: no such file or folder; give what `wsiseg predict` wrote")
         if kind_of(place) is not None:
             yield place
         elif place.is_dir():

@@ -23,7 +23,7 @@ def check_size(file: Path, shape: Shape) -> None:
     if shape[0] < 1 or shape[1] < 1 or shape[0] * shape[1] > MAX_PIXELS:
         raise LabelError(
             f"{file}: {shape[1]} x {shape[0]} px cannot be scored at once; give fields "
-            f"of up to {MAX_PIXELS} px"
+            f"of up to {MAX_PIXELS:,} px"
         )
 
 

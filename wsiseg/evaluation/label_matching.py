@@ -104,7 +104,9 @@ def match_labels(sources: Iterable[object], folder_or_file: str | os.PathLike[st
     elif place.is_dir():
         candidates = label_files(place)
     else:
-        raise LabelError(f"{place}: not a kind of label file that is known")
+        raise LabelError(
+            f"{place}: not a kind of label file that is known (.png .tif .npy .xml .mat .geojson)"
+        )
     found = {}
     for name, path in images:
         label = _best(name, path, candidates)
@@ -113,7 +115,10 @@ def match_labels(sources: Iterable[object], folder_or_file: str | os.PathLike[st
     if images and not found:
         here = ", ".join(path.name for path in candidates[:3]) or "no label files"
         names = ", ".join(name for name, _ in images[:3])
-        raise LabelError(f"{place}: no label file is named like an image (images: {names}; labels: {here})")
+        raise LabelError(
+            f"{place}: no label file is named like an image (images: {names}; labels: {here}); "
+            "a label has its image's name with its own suffix"
+        )
     return found
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,9 @@ def _features(file: Path) -> list[dict[str, Any]]:
     try:
         if file.name.lower().endswith(".gz"):
             with gzip.open(file) as packed:
-                data = packed.read(MAX_FILE_BYTES + 1)
+                # a read of many bytes allocates them all at once
+                pieces = iter(lambda: packed.read(1 << 20), b"")
+                data = b"".join(islice(pieces, (MAX_FILE_BYTES >> 20) + 1))
         else:
             data = file.read_bytes()
         if len(data) > MAX_FILE_BYTES:

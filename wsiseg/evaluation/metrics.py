@@ -2,7 +2,7 @@
 
 Everything follows from one sparse table of how many pixels each true nucleus shares with each predicted
 one (`overlaps`). Conventions where something is empty: no nucleus on either side is perfect agreement
-(every score 1, count error 0); nuclei on one side only score 0. An IoU must be *above* the threshold.
+(every score 1, count error 0); nuclei on one side only score 0. Nuclei match where their IoU is *above* 0.5.
 """
 
 from __future__ import annotations
@@ -160,44 +160,19 @@ def dice(truth: LabelImage, predicted: LabelImage) -> float:
     return 2 * shared / total if total else 1.0
 
 
-def aji(truth: LabelImage, predicted: LabelImage) -> float:
+def aji(table: Overlaps) -> float:
     """Return the aggregated Jaccard index (Kumar et al., IEEE TMI 2017, algorithm 1).
 
     Every true nucleus takes the predicted one of the largest IoU (which may be taken more than once);
     intersections and unions are summed; true nuclei that meet none and predicted ones never taken add
     their area to the union.
     """
-    return aji_of(overlaps(truth, predicted))
-
-
-def aji_of(table: Overlaps) -> float:
-    """Return the AJI from a table of overlaps."""
     if len(table.truth_px) == 0 and len(table.predicted_px) == 0:
         return 1.0
     # Sorted by true nucleus, best IoU first, then the smaller index: the first of each is its match.
     order = np.lexsort((table.predicted, -table.iou, table.truth))
     matched, first = np.unique(table.truth[order], return_index=True)
-    return _aggregate(table, matched, order[first])
-
-
-def aji_plus(truth: LabelImage, predicted: LabelImage) -> float:
-    """Return the AJI+ (Graham et al., 2019): one to one, at the largest sum of IoU."""
-    from scipy.optimize import linear_sum_assignment
-
-    table = overlaps(truth, predicted)
-    if len(table.truth_px) == 0 and len(table.predicted_px) == 0:
-        return 1.0
-    iou = np.zeros((len(table.truth_px), len(table.predicted_px)))
-    iou[table.truth, table.predicted] = table.iou
-    rows, cols = linear_sum_assignment(iou, maximize=True)
-    chosen = np.zeros(iou.shape, bool)
-    chosen[rows, cols] = True
-    pairs = np.flatnonzero(chosen[table.truth, table.predicted])
-    return _aggregate(table, table.truth[pairs], pairs)
-
-
-def _aggregate(table: Overlaps, matched: IntArray, pairs: IntArray) -> float:
-    """Return sum of intersections / (sum of unions + areas left over) for the chosen pairs."""
+    pairs = order[first]
     missed = int(table.truth_px.sum() - table.truth_px[matched].sum())
     used = np.zeros(len(table.predicted_px), bool)
     used[table.predicted[pairs]] = True
@@ -205,47 +180,15 @@ def _aggregate(table: Overlaps, matched: IntArray, pairs: IntArray) -> float:
     return int(table.shared_px[pairs].sum()) / union
 
 
-def pq(truth: LabelImage, predicted: LabelImage, iou: float = 0.5) -> PanopticQuality:
-    """Return the panoptic quality: nuclei match where their IoU is above `iou` (unique from 0.5 on)."""
-    return pq_of(overlaps(truth, predicted), iou)
-
-
-def pq_of(table: Overlaps, iou: float = 0.5) -> PanopticQuality:
-    """Return PQ, SQ and DQ from a table of overlaps."""
+def pq(table: Overlaps) -> PanopticQuality:
+    """Return PQ, SQ and DQ from a table of overlaps; above an IoU of 0.5 a nucleus matches one at most."""
     total = len(table.truth_px) + len(table.predicted_px)
     if total == 0:
         return PanopticQuality(1.0, 1.0, 1.0)
-    matched = table.iou[_matches(table, iou)]
+    matched = table.iou[table.iou > 0.5]
     dq = 2 * len(matched) / total
     sq = float(matched.mean()) if len(matched) else 0.0
     return PanopticQuality(sq * dq, sq, dq)
-
-
-def f1(truth: LabelImage, predicted: LabelImage, iou: float = 0.5) -> float:
-    """Return 2 matched / (true + predicted nuclei), matched one to one where the IoU is above `iou`."""
-    return pq_of(overlaps(truth, predicted), iou).dq
-
-
-def _matches(table: Overlaps, iou: float) -> IntArray:
-    """Return the indices of the pairs matched one to one at an IoU above the threshold."""
-    good = np.flatnonzero(table.iou > iou)
-    if iou >= 0.5 or len(good) == 0:
-        return good
-    from scipy.optimize import linear_sum_assignment
-
-    # Below 0.5 a nucleus may meet several: as many pairs as possible, then the largest sum of IoU.
-    rows, row = np.unique(table.truth[good], return_inverse=True)
-    cols, col = np.unique(table.predicted[good], return_inverse=True)
-    gain = np.zeros((len(rows), len(cols)))
-    gain[row, col] = len(good) + table.iou[good]
-    taken = np.zeros(gain.shape, bool)
-    taken[linear_sum_assignment(gain, maximize=True)] = True
-    return good[taken[row, col]]
-
-
-def count_error(truth: LabelImage, predicted: LabelImage) -> float:
-    """Return |P - T| / max(T, 1) of the numbers of predicted and true nuclei."""
-    return score(truth, predicted).count_error
 
 
 def score(truth: LabelImage, predicted: LabelImage) -> Scores:
@@ -257,12 +200,12 @@ def score(truth: LabelImage, predicted: LabelImage) -> Scores:
         If the two differ in shape, or a label is negative.
     """
     table = overlaps(truth, predicted)
-    quality = pq_of(table)
+    quality = pq(table)
     n_true, n_predicted = len(table.truth_px), len(table.predicted_px)
     area = int(table.truth_px.sum() + table.predicted_px.sum())
     return Scores(
         dice=2 * int(table.shared_px.sum()) / area if area else 1.0,
-        aji=aji_of(table),
+        aji=aji(table),
         pq=quality.pq,
         sq=quality.sq,
         dq=quality.dq,

@@ -8,13 +8,10 @@ training and inference share it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-
-InputKind = Literal["rgb", "stains"]
 
 # Ruifrok & Johnston (2001): optical densities of red, green, blue; rows haematoxylin, eosin, DAB.
 HED_OPTICAL_DENSITY = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -38,9 +35,14 @@ class StainScale:
         pixels = rgb.reshape(-1, 3)
         if not len(pixels):
             return cls((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-        tissue = pixels[_density()[pixels].mean(axis=1) > TISSUE_DENSITY]
-        stains = _density()[tissue if len(tissue) >= MIN_TISSUE_PX else pixels] @ _separation()
-        mean, sd = stains.mean(axis=0), stains.std(axis=0) + 1e-3
+        # The stains are linear in the densities, and so are their means, and their covariances twice.
+        pixels = np.ascontiguousarray(pixels)
+        count, total, squares = _moments(pixels, _density(), TISSUE_DENSITY)
+        if count < MIN_TISSUE_PX:
+            count, total, squares = _moments(pixels, _density(), -1.0)
+        centre, separation = total / count, _separation()
+        covariance = separation.T @ (squares / count - np.outer(centre, centre)) @ separation
+        mean, sd = centre @ separation, np.sqrt(np.maximum(np.diag(covariance), 0)) + 1e-3
         return cls(
             (float(mean[0]), float(mean[1]), float(mean[2])), (float(sd[0]), float(sd[1]), float(sd[2]))
         )
@@ -82,6 +84,28 @@ def network_input(rgb: npt.NDArray[np.uint8], table: npt.NDArray[np.float32]) ->
     planes = np.empty((3, *rgb.shape[:2]), np.float32)
     _look_up(rgb, table, planes)
     return planes
+
+
+@njit(cache=True, nogil=True)
+def _moments(pixels, density, least):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Count pixels of a mean density above `least`; sum their densities and the products of these."""
+    count = 0
+    total, squares = np.zeros(3), np.zeros((3, 3))
+    for i in range(pixels.shape[0]):
+        red, green, blue = density[pixels[i, 0]], density[pixels[i, 1]], density[pixels[i, 2]]
+        if (red + green + blue) / 3 > least:
+            count += 1
+            total[0] += red
+            total[1] += green
+            total[2] += blue
+            squares[0, 0] += red * red
+            squares[0, 1] += red * green
+            squares[0, 2] += red * blue
+            squares[1, 1] += green * green
+            squares[1, 2] += green * blue
+            squares[2, 2] += blue * blue
+    squares[1, 0], squares[2, 0], squares[2, 1] = squares[0, 1], squares[0, 2], squares[1, 2]
+    return count, total, squares
 
 
 @njit(cache=True, nogil=True)

@@ -47,6 +47,8 @@ class ModelInfo:
         Whether nuclei are where that map is low: the confidence of a nucleus is then 1 - map.
     threshold : float
         Confidence from which a pixel is taken for nucleus.
+    adaptive : bool
+        Whether that is only where to begin, and each slide is given a threshold of its own.
     mpp : float
         Micrometres per pixel at which the network was trained and works.
     input : {"rgb", "stains"}
@@ -67,6 +69,7 @@ class ModelInfo:
     channel: int = 0
     inverted: bool = False
     threshold: float = 0.5
+    adaptive: bool = False
     mpp: float = 0.25
     input: str = "rgb"
     preset: str = "default"
@@ -165,7 +168,7 @@ def parse_model(data: bytes, name: str) -> Model:
     try:
         header = _metadata(data)
         weights = safetensors.numpy.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise ModelError(f"{name}: not a model file of wsiseg (safetensors expected): {error}") from error
     info = _parse_info(name, header)
     _check(name, info, weights)
@@ -215,6 +218,7 @@ def _parse_info(name: str, described: dict[str, Any]) -> ModelInfo:
     values = {key: value for key, value in described.items() if key in known}
     kinds: dict[str, tuple[type, ...]] = {
         "classes": (int,), "channel": (int,), "inverted": (bool,), "threshold": (int, float),
+        "adaptive": (bool,),
         "mpp": (int, float), "input": (str,), "preset": (str,), "seed": (int,),
         "score": (int, float, type(None)), "training": (dict,), "versions": (dict,),
     }  # fmt: skip
@@ -235,7 +239,8 @@ def _check(name: str, info: ModelInfo, weights: Weights) -> None:
     if expected != found:
         odd = sorted(set(expected.items()) ^ set(found.items()))
         raise ModelError(
-            f"{name}: weights of another architecture (first difference: {odd[0][0]} {odd[0][1]})"
+            f"{name}: weights of another architecture (first difference: {odd[0][0]} {odd[0][1]}); "
+            "use the version of wsiseg that wrote it"
         )
     other = [key for key, value in weights.items() if value.dtype not in (np.float32, np.int64)]
     if other:

@@ -73,24 +73,13 @@ def find_nodes(
         levels = 255 - area_opening(255 - levels, shape.hole_um2 / mpp**2)
     steps = np.abs(np.diff(density, axis=1))[::3, ::3]
     least = float(np.quantile(steps, shape.contrast_quantile)) * gain
-    labels, worth = nodes_of(levels, mpp, shape, least, 1)
-    return labels, worth / gain
-
-
-def nodes_of(
-    levels: npt.NDArray[np.uint8], mpp: float, shape: NucleusShape, least: float, min_level: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Find the best set of disjoint nodes of levels, uint8 (H, W).
-
-    `least` is the border contrast, in levels, that is worth nothing; nodes start at `min_level`.
-    """
     parent, order = _tree(levels)
     sums = _node_sums(levels, parent, order)
     limits = shape.min_area_um2 / mpp**2, shape.max_area_um2 / mpp**2
     labels, worth = _best_nodes(
-        levels, parent, order, sums, least, *limits, shape.ellipse_power, shape.min_ellipse, min_level
+        levels, parent, order, sums, least, *limits, shape.ellipse_power, shape.min_ellipse
     )
-    return labels, worth
+    return labels, worth / gain
 
 
 def area_opening(levels: npt.NDArray[np.uint8], area_px: float) -> npt.NDArray[np.uint8]:
@@ -264,7 +253,7 @@ def _worth(sums, least, ellipse_power, min_ellipse):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_power, min_ellipse, min_level):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_power, min_ellipse):  # type: ignore[no-untyped-def]  # pragma: no cover
     flat = levels.ravel()
     own = np.zeros(flat.size)
     inside = np.zeros(flat.size)
@@ -273,7 +262,7 @@ def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_powe
         q = parent[p]
         if q != p and flat[q] == flat[p]:
             continue
-        if q != p and flat[p] >= min_level and min_px <= sums[p, 0] <= max_px:
+        if q != p and flat[p] >= 1 and min_px <= sums[p, 0] <= max_px:
             own[p] = _worth(sums[p], least, ellipse_power, min_ellipse)
         # Negative: what lies inside is worth more.
         if own[p] < inside[p]:

@@ -104,14 +104,20 @@ class TrainingConfig:
         Number (at most) and side of the fixed crops on which each epoch is scored.
     threshold : float
         Confidence from which a pixel is taken for nucleus.
+    adaptive : bool
+        Whether `predict` gives each slide a threshold of its own, see `wsiseg.objects.threshold`.
     takes_last : bool
         Without labels: whether a repeat is taken at its last epoch, channel 0, instead of the epoch and
         channel of the best score.
     repeats : int
         Networks trained from different initialisations, of which one is chosen.
+    generated : float
+        Share of the crops that are taken from generated tissue, whose nuclei are known.
     consensus_epochs : int
-        Epochs of one more network of the same size, which starts from the best repeat and learns what the
-        repeats agree on; it becomes the model. 0 does without.
+        Epochs of one more network of the same size, which learns what the repeats and the prior agree on; it
+        becomes the model. 0 does without.
+    consensus_generated : float
+        `generated` of that network.
     seed : int
         Seed of the run: repeat r, counted from 0, is what seed + r alone would give.
     """
@@ -145,9 +151,12 @@ class TrainingConfig:
     validation_crops: int = 30
     validation_px: int = 300
     threshold: float = 0.5
+    adaptive: bool = False
     takes_last: bool = False
     repeats: int = 10
+    generated: float = 0.0
     consensus_epochs: int = 0
+    consensus_generated: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -180,6 +189,8 @@ class TrainingConfig:
             "validation_px": 32 <= self.validation_px <= 4096,
             "threshold": 0 < self.threshold < 1,
             "consensus_epochs": self.consensus_epochs == 0 or self.target.weight > 0,
+            "generated": self.generated == 0 or (0 <= self.generated <= 1 and self.target.weight > 0),
+            "consensus_generated": 0 <= self.consensus_generated <= 1,
             "repeats": 1 <= self.repeats <= 1000,
             "seed": 0 <= self.seed < 2**63,
         }
@@ -223,8 +234,8 @@ def default_preset() -> TrainingConfig:
 
     The network sees each slide's stains on a common scale at 0.5 um per pixel. Next to the contrastive losses
     channel 0 is led to nuclei, channel 1 to their insides, 2 to other tissue and 3 to glass by a weak target
-    made from the stain. What two repeats agree on, with the stain, is then taught to a third network, the
-    model.
+    made from the stain. What two repeats and the model that ships agree on is then taught to a third network,
+    the model, which meanwhile goes on seeing generated tissue, whose nuclei are known.
     """
     return TrainingConfig(
         preset="default",
@@ -243,17 +254,23 @@ def default_preset() -> TrainingConfig:
         average=0.98,
         validation_crops=24,
         validation_px=192,
-        threshold=0.45,
+        threshold=0.5,
+        adaptive=True,
         takes_last=True,
         repeats=2,
-        consensus_epochs=100,
+        consensus_epochs=140,
+        consensus_generated=0.4,
     )
 
 
 def consensus_config(config: TrainingConfig) -> TrainingConfig:
     """Return the settings of the consensus's own training: a gentler rate, and its number of epochs."""
     return dataclasses.replace(
-        config, epochs=config.consensus_epochs, learning_rate=0.8 * config.learning_rate, consensus_epochs=0
+        config,
+        epochs=config.consensus_epochs,
+        learning_rate=0.8 * config.learning_rate,
+        generated=config.consensus_generated,
+        consensus_epochs=0,
     )
 
 

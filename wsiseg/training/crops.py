@@ -22,6 +22,7 @@ from wsiseg.training.sources import OpenViews, TrainingSource
 
 if TYPE_CHECKING:
     from wsiseg.training.fields import Fields
+    from wsiseg.training.generated import GeneratedFields
 
 Pixels = npt.NDArray[np.uint8]
 _Cropped = tuple[npt.NDArray[np.float32], Pixels | None]
@@ -127,6 +128,8 @@ class CropStream:
         Threads that read.
     fields : Fields, optional
         Where crops with a weak target come from; left out, crops come from anywhere and have none.
+    generated : GeneratedFields, optional
+        Where the configuration's share of generated crops comes from.
     """
 
     def __init__(
@@ -136,14 +139,17 @@ class CropStream:
         views: OpenViews,
         workers: int,
         fields: Fields | None = None,
+        generated: GeneratedFields | None = None,
     ) -> None:
         self._sources, self._config, self._views, self._workers = sources, config, views, max(1, workers)
-        self._fields = fields
+        self._fields, self._generated = fields, generated
 
     def crop(self, source: int, repeat: int, epoch: int, index: int) -> _Cropped:
         """Return what the network sees of one crop, float32 (3, crop, crop), and its target."""
         config, chosen = self._config, self._sources[source]
         generator = numpy_generator(Stage.CROP, config.seed + repeat, epoch, index)
+        if self._generated is not None and generator.random() < config.generated:
+            return self._generated.crop(generator)
         if self._fields is not None:
             pixels, target = self._fields.crop(source, generator)
             return network_input(pixels, chosen.table), target

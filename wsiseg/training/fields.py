@@ -7,10 +7,7 @@ seed.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +15,7 @@ import numpy as np
 from wsiseg.slides.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import TRIES, Pixels, draw_crop, white_share
+from wsiseg.training.memo import Memo
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
@@ -35,6 +33,24 @@ class Field(NamedTuple):
 
     pixels: Pixels
     target: Pixels
+
+
+def crop_of(field: Field, config: TrainingConfig, generator: np.random.Generator) -> Field:
+    """Return a random crop of a field, drawn again while it is too white: the least white of 30 tries."""
+    side = config.crop_px
+    height, width = field.pixels.shape[:2]
+    best: tuple[float, Box] | None = None
+    for _ in range(TRIES):
+        x, y = int(generator.integers(0, width - side + 1)), int(generator.integers(0, height - side + 1))
+        box = Box(x, y, x + side, y + side)
+        white = white_share(field.pixels[y : y + side, x : x + side])
+        if best is None or white < best[0]:
+            best = white, box
+        if white <= config.max_white:
+            break
+    assert best is not None
+    inside = best[1].slices_in(Box(0, 0, width, height))
+    return Field(field.pixels[inside], field.target[inside])
 
 
 def standing_for(sources: Sequence[TrainingSource], seed: int) -> list[TrainingSource]:
@@ -61,52 +77,22 @@ class Fields:
         self, sources: Sequence[TrainingSource], config: TrainingConfig, views: OpenViews, make: Maker
     ) -> None:
         self._sources, self._config, self._views, self._make = sources, config, views, make
-        self._kept: OrderedDict[tuple[int, int], Future[Field]] = OrderedDict()
-        self._lock = Lock()
+        self._kept: Memo[tuple[int, int], Field] = Memo(self._made, KEPT)
 
-    def crop(self, source: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def crop(self, source: int, generator: np.random.Generator) -> Field:
         """Return a random crop of a random field of a source, and its target; tissue where there is some."""
-        field = self.get(source, int(generator.integers(0, self._count(source))))
-        side = self._config.crop_px
-        height, width = field.pixels.shape[:2]
-        best: tuple[float, Box] | None = None
-        for _ in range(TRIES):
-            x, y = int(generator.integers(0, width - side + 1)), int(generator.integers(0, height - side + 1))
-            box = Box(x, y, x + side, y + side)
-            white = white_share(field.pixels[y : y + side, x : x + side])
-            if best is None or white < best[0]:
-                best = white, box
-            if white <= self._config.max_white:
-                break
-        assert best is not None
-        inside = best[1].slices_in(Box(0, 0, width, height))
-        return field.pixels[inside], field.target[inside]
+        number = int(generator.integers(0, self._count(source)))
+        return crop_of(self.get(source, number), self._config, generator)
 
     def get(self, source: int, number: int) -> Field:
-        """Return a field of a source, made when it is not in memory; made once by whoever comes first."""
-        key = source, number
-        with self._lock:
-            future = self._kept.get(key)
-            is_first = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            else:
-                self._kept.move_to_end(key)
-        if is_first:
-            try:
-                future.set_result(self._made(source, number))
-            except BaseException as error:
-                future.set_exception(error)
-                with self._lock:
-                    self._kept.pop(key, None)
-        return future.result()
+        """Return a field of a source, made when it is not in memory."""
+        return self._kept.get((source, number))
 
     def _count(self, source: int) -> int:
         return 1 if _is_small(self._sources[source]) else -(-FIELDS // len(self._sources))
 
-    def _made(self, source: int, number: int) -> Field:
+    def _made(self, key: tuple[int, int]) -> Field:
+        source, number = key
         chosen = self._sources[source]
         if _is_small(chosen):
             pixels = self._views.get(chosen).read(Box(0, 0, chosen.width, chosen.height))

@@ -22,6 +22,7 @@ class Stage(IntEnum):
     VALIDATION = 4
     TISSUE = 5
     FIELD = 6
+    GENERATED = 7
 
 
 def numpy_generator(stage: Stage, *key: int) -> np.random.Generator:

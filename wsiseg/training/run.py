@@ -15,17 +15,28 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from wsiseg.allocator import give_back
 from wsiseg.config import TissueConfig
 from wsiseg.cores import available_cores
-from wsiseg.errors import SlideError, UsageError
+from wsiseg.errors import SlideError, StoreError, UsageError
+from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.training.config import TrainingConfig, consensus_config, default_preset
 from wsiseg.training.consensus import Maker, consensus_maker, stain_maker
 from wsiseg.training.crops import CropStream
-from wsiseg.training.device import reproducible, resolve_device
 from wsiseg.training.fields import Fields, standing_for
+from wsiseg.training.generated import GeneratedFields
 from wsiseg.training.observer import Observer
-from wsiseg.training.run_folder import RunFolder, check_same, identity, metrics_rows, write_metrics
+from wsiseg.training.prior import Prior, find_prior
+from wsiseg.training.reproducible import reproducible
+from wsiseg.training.run_folder import (
+    RunFolder,
+    check_same,
+    check_versions,
+    identity,
+    metrics_rows,
+    write_metrics,
+)
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 from wsiseg.training.state import RepeatState, load_state
@@ -72,6 +83,7 @@ def fit(
     threads: int | None = None,
     max_minutes: float | None = None,
     select: str | None = None,
+    prior: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     observer: Observer | None = None,
 ) -> FitResult:
@@ -82,7 +94,7 @@ def fit(
     slides : sequence of path-like
         Files, folders, globs, CSV lists or URLs.
     output : path-like
-        The run folder. A run of the same settings and slides in it is gone on with.
+        The run folder. A run of the same settings and slides in it is continued.
     config : TrainingConfig, optional
         The default preset if left out.
     labels : path-like, optional
@@ -105,6 +117,9 @@ def fit(
         No epoch is begun after that time; what is left then depends on the machine's speed.
     select : str, optional
         "REPEAT:CHANNEL" to overrule the choice.
+    prior : path-like, optional
+        Model that votes with the repeats and from which the consensus starts; "none" does without. Left out:
+        the model that ships with wsiseg, where its input, resolution and channels are those of the run.
     overwrite : bool
         Whether to start anew in a folder that holds a run.
     observer : Observer, optional
@@ -120,57 +135,78 @@ def fit(
         If the request is wrong, the folder holds a run of something else, or a slide's resolution is unknown.
     SlideError
         If no slide can be used.
+    ModelError
+        If the prior cannot be read or used.
+    StoreError
+        If another run works in the folder, or it cannot be written.
     KeyboardInterrupt
         After what is done has been put into a usable run folder.
     """
     started = time.monotonic()
     config, observer, folder = config or default_preset(), observer or Observer(), RunFolder(Path(output))
-    where = resolve_device(device)
+    where, voter = torch.device(resolve_device(device)), find_prior(config, prior)
     sources, failures = _open_all(
         expand([os.fspath(s) for s in slides], slide_mpp), config, reader, tissue, observer
     )
     matched = None if labels is None else _match(sources, labels)
-    now = identity(config, sources, matched, where.type)
-    described = None if overwrite else folder.read()
-    if described is not None:
-        check_same(folder, described["identity"], now)
-        threads = threads or described["threads"]
-        if described["config"]["repeats"] != config.repeats:
-            # It is of other repeats now.
-            shutil.rmtree(folder.repeat(0), ignore_errors=True)
-    elif overwrite:
+    now = identity(config, sources, matched, where.type, voter)
+    with folder.alone():
+        before = _before(folder, config, now, overwrite, observer)
+        threads = threads or (before or {}).get("threads") or available_cores()
+        described = {
+            "command": "fit",
+            "state": "running",
+            "config": config.to_json(),
+            "identity": now,
+            "slides": [_described(source) for source in sources],
+            "failures": [{"path": error.path, "cause": error.cause} for error in failures],
+            "labels": None if matched is None else {name: str(path) for name, path in matched.items()},
+            "threads": threads,
+            "device": str(where),
+            "versions": {**versions(), "python": platform.python_version()},
+            "select": select or (before or {}).get("select"),
+        }
+        folder.write(described)
+        views = OpenViews(config.mpp)
+        run = _Run(folder, config, described, observer, matched, sources, views, voter)
+        with reproducible(threads):
+            try:
+                deadline = None if max_minutes is None else started + 60 * max_minutes
+                finished = run.train(where, workers or min(4, threads + 1), deadline)
+                choice = run.conclude("finished" if finished else "stopped")
+            except BaseException as stop:
+                # Ctrl-C, or what a signal handler raises: not an error.
+                if not isinstance(stop, Exception):
+                    run.interrupted()
+                raise
+            finally:
+                views.close()
+        return FitResult(folder.path, choice, tuple(failures), finished)
+
+
+def _before(
+    folder: RunFolder, config: TrainingConfig, now: Mapping[str, Any], overwrite: bool, observer: Observer
+) -> dict[str, Any] | None:
+    """Return the description of the run that goes on; None for a new one, for which room is made."""
+    if overwrite:
         folder.clear()
-    threads = threads or available_cores()
-    folder.path.mkdir(parents=True, exist_ok=True)
-    described = {
-        "command": "fit",
-        "state": "running",
-        "config": config.to_json(),
-        "identity": now,
-        "slides": [_described(source) for source in sources],
-        "failures": [{"path": error.path, "cause": error.cause} for error in failures],
-        "labels": None if matched is None else {name: str(path) for name, path in matched.items()},
-        "threads": threads,
-        "device": str(where),
-        "versions": {**versions(), "python": platform.python_version()},
-        "select": select or (described or {}).get("select"),
-    }
-    folder.write(described)
-    views = OpenViews(config.mpp)
-    run = _Run(folder, config, described, observer, matched, sources, views)
-    with reproducible(threads):
-        try:
-            deadline = None if max_minutes is None else started + 60 * max_minutes
-            finished = run.train(where, workers or min(4, threads + 1), deadline)
-            choice = run.conclude("finished" if finished else "stopped")
-        except BaseException as stop:
-            # Ctrl-C, or what a signal handler raises: not an error.
-            if not isinstance(stop, Exception):
-                run.interrupted()
-            raise
-        finally:
-            views.close()
-    return FitResult(folder.path, choice, tuple(failures), finished)
+        return None
+    described = folder.read()
+    if described is None:
+        if folder.states():
+            raise StoreError(
+                f"{folder.path}: holds repeats of a run whose run.json is gone; use --overwrite to start "
+                "anew, or another folder"
+            )
+        return None
+    check_same(folder, described["identity"], now)
+    has_other_repeats = described["config"]["repeats"] != config.repeats
+    if described["state"] != "finished" or has_other_repeats:
+        check_versions(folder, described["versions"], versions(), observer)
+    if has_other_repeats:
+        # The consensus is of other repeats now.
+        shutil.rmtree(folder.repeat(0), ignore_errors=True)
+    return described
 
 
 def reselect(output: str | os.PathLike[str], select: str) -> Choice:
@@ -194,7 +230,7 @@ def reselect(output: str | os.PathLike[str], select: str) -> Choice:
     assert described is not None
     states = read_states(folder, config)
     if not states:
-        raise UsageError(f"{folder.path}: no epoch of this run is finished; run it first")
+        raise UsageError(f"{folder.path}: no epoch of this run is finished; run `wsiseg fit` first")
     choice = selected(states, select)
     write_model(folder.path, states[choice.repeat], choice, config)
     folder.write({**described, "select": select, "chosen": choice.to_json()})
@@ -224,10 +260,12 @@ class _Run:
     labels: Mapping[str, Path] | None
     sources: Sequence[TrainingSource]
     views: OpenViews
+    prior: Prior | None
 
     def train(self, device: torch.device, workers: int, deadline: float | None) -> bool:
         """Train all repeats; return False if the deadline ended it."""
         validation = make_validation(self.sources, self.config, self.views, self.labels)
+        give_back()
         self._announce(validation)
         self._write_samples(validation)
         stream = self._stream(self.config, workers, stain_maker(self.config))
@@ -241,23 +279,24 @@ class _Run:
         states = read_states(self.folder, self.config)
         repeats = {number: state for number, state in states.items() if number > 0}
         best = choose(repeats)
-        maker = consensus_maker(config, [state.kept(state.best_channel) for state in repeats.values()])
-        repeat = Repeat(
-            self.config.repeats, config, self._stream(config, workers, maker), validation, device,
-            self.folder.repeat(0), repeats[best.repeat].kept(best.channel),
-        )  # fmt: skip
+        trained = [state.kept(state.best_channel) for state in repeats.values()]
+        start = repeats[best.repeat].kept(best.channel) if self.prior is None else self.prior.weights
+        stream = self._stream(config, workers, consensus_maker(config, trained, self.prior))
+        repeat = Repeat(self.config.repeats, config, stream, validation, device, self.folder.repeat(0), start)
         return self._train_one(0, repeat, deadline)
 
     def _stream(self, config: TrainingConfig, workers: int, maker: Maker | None) -> CropStream:
         if maker is None:
             return CropStream(self.sources, config, self.views, workers)
         chosen = standing_for(self.sources, config.seed)
-        return CropStream(chosen, config, self.views, workers, Fields(chosen, config, self.views, maker))
+        fields = Fields(chosen, config, self.views, maker)
+        generated = GeneratedFields(config) if config.generated > 0 else None
+        return CropStream(chosen, config, self.views, workers, fields, generated)
 
     def _train_one(self, number: int, repeat: Repeat, deadline: float | None) -> bool:
         """Train one repeat; return False if the deadline ended it."""
         repeat.folder.mkdir(exist_ok=True)
-        state = train_repeat(repeat, self.observer, partial(_in_time, deadline))
+        state = train_repeat(repeat, self.observer, partial(_goes_on, deadline))
         if state.history:
             self._write_repeat(number, state)
             self.observer.repeat_done(repeat.number, repeat.folder)
@@ -316,7 +355,8 @@ class _Run:
         write_model(path, state, choice_of(number, state, state.best_channel), self.config)
 
 
-def _in_time(deadline: float | None, state: RepeatState) -> bool:
+def _goes_on(deadline: float | None, state: RepeatState) -> bool:
+    give_back()
     return deadline is None or time.monotonic() < deadline
 
 

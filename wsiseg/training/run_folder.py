@@ -8,14 +8,18 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsiseg.errors import StoreError, UsageError
+from wsiseg.locks import BusyError, held_lock
 from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.config import TrainingConfig, from_json
+from wsiseg.training.observer import Observer
+from wsiseg.training.prior import Prior
 from wsiseg.training.sources import TrainingSource
 from wsiseg.training.state import FILE_NAME as RUN_FILE_OF_REPEAT
 from wsiseg.training.state import EpochRecord
@@ -58,6 +62,32 @@ class RunFolder:
             return self.path / "consensus"
         return self.path / f"repeat-{number:02d}"
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make the folder and keep other runs out of it.
+
+        Raises
+        ------
+        StoreError
+            If another run is in it, or it cannot be written, now or later.
+        """
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held_lock(self.path / ".fit.lock"))
+                # What a run that was killed had begun to write.
+                for place in (".", "repeat-[0-9]*", "consensus"):
+                    for leftover in self.path.glob(f"{place}/.*.part"):
+                        leftover.unlink(missing_ok=True)
+                yield
+            except BusyError as error:
+                raise StoreError(f"{self.path}: {error}; wait for it, or give another folder") from error
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path}: cannot be written: {error.strerror or error}; what is done is kept, the "
+                    "same command goes on from there"
+                ) from error
+
     def read(self) -> dict[str, Any] | None:
         """Return run.json, or None where there is none.
 
@@ -97,13 +127,17 @@ class RunFolder:
             raise UsageError(f"{self.path}: no run of `wsiseg fit` there")
         return from_json(described["config"])
 
+    def states(self) -> list[Path]:
+        """Return the folders of repeats that have a checkpoint."""
+        folders = (*self.path.glob("repeat-[0-9]*"), self.repeat(0))
+        return [folder for folder in folders if (folder / RUN_FILE_OF_REPEAT).exists()]
+
     def clear(self) -> None:
-        """Remove what a run left, and nothing else."""
-        for entry in (*self.path.glob("repeat-[0-9]*"), self.repeat(0)):
-            if (entry / RUN_FILE_OF_REPEAT).exists():
-                shutil.rmtree(entry)
-        names = (RUN_FILE, METRICS_FILE, SAMPLES_FILE, MODEL_FILE, "contact-sheet.png", "report.html")
-        for name in names:
+        """Remove what a run left, and nothing else; run.json last, which says what the rest is of."""
+        (self.path / MODEL_FILE).unlink(missing_ok=True)
+        for folder in self.states():
+            shutil.rmtree(folder)
+        for name in (METRICS_FILE, SAMPLES_FILE, "contact-sheet.png", "report.html", RUN_FILE):
             (self.path / name).unlink(missing_ok=True)
 
 
@@ -112,6 +146,7 @@ def identity(
     sources: Sequence[TrainingSource],
     labels: Mapping[str, Path] | None,
     device: str,
+    prior: Prior | None = None,
 ) -> dict[str, Any]:
     """Return what must be the same for a run to be gone on with; the number of repeats may change."""
     settings = {key: value for key, value in config.to_json().items() if key != "repeats"}
@@ -120,6 +155,7 @@ def identity(
         "slides": [[source.fingerprint, source.slide_mpp] for source in sources],
         "labels": None if labels is None else {name: _digest(file) for name, file in sorted(labels.items())},
         "device": device,
+        "prior": None if prior is None else prior.sha256,
     }
 
 
@@ -140,12 +176,36 @@ def check_same(folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, A
         differences.append(f"other slides ({len(before['slides'])} before, {len(now['slides'])} now)")
     if before["labels"] != now["labels"]:
         differences.append("other labels")
+    if before.get("prior") != now["prior"]:
+        differences.append("another prior")
     if before["device"] != now["device"]:
         differences.append(f"device was {before['device']}, is now {now['device']}")
     if differences:
         raise UsageError(
             f"{folder.path}: holds a run of something else ({'; '.join(differences)}); give another folder, "
             "the same settings to go on with it, or --overwrite to start anew"
+        )
+
+
+def check_versions(
+    folder: RunFolder, before: Mapping[str, str], now: Mapping[str, str], observer: Observer
+) -> None:
+    """Refuse to go on with what another version of wsiseg began; say it where only torch is another.
+
+    Raises
+    ------
+    UsageError
+        With both versions.
+    """
+    if before.get("wsiseg") != now["wsiseg"]:
+        raise UsageError(
+            f"{folder.path}: begun by wsiseg {before.get('wsiseg')}, this is {now['wsiseg']}; go on with "
+            "that version, give another folder, or --overwrite to start anew"
+        )
+    if before.get("torch") != now["torch"]:
+        observer.message(
+            f"begun with torch {before.get('torch')}, goes on with {now['torch']}: the model may differ in "
+            "its last digits from that of a run with one of them"
         )
 
 

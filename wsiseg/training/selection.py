@@ -129,6 +129,7 @@ def write_model(folder: Path, state: RepeatState, choice: Choice, config: Traini
         channel=choice.channel,
         inverted=choice.inverted,
         threshold=config.threshold,
+        adaptive=config.adaptive,
         mpp=config.mpp,
         input=config.input,
         preset=config.preset,

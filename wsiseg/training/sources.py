@@ -33,6 +33,8 @@ MAX_IMAGE_PX = 40_000_000
 PLACES = 2048
 OPEN_BYTES = 512 << 20
 SLIDE_BYTES = 32 << 20
+# Crops lie anywhere: no tile is needed twice but in the same one.
+KEPT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             raise SlideError(
                 source.path,
                 f"{view.width} x {view.height} pixels at {view.mpp:g} um per pixel; training needs at least "
-                f"{crop} x {crop}",
+                f"{crop} x {crop}: leave it out, or check --slide-mpp",
             )
         view.read(Box(0, 0, crop, crop))
         is_image = _is_image(source.path, slide.dimensions, len(slide.level_dimensions))
@@ -166,7 +168,9 @@ class OpenViews:
             if source.path in self._views:
                 self._views.move_to_end(source.path)
                 return self._views[source.path][0]
-        view = SlideView(open_slide(source.path, source.reader), self._mpp, source.slide_mpp)
+        slide = open_slide(source.path, source.reader)
+        slide.kept_bytes = KEPT_BYTES
+        view = SlideView(slide, self._mpp, source.slide_mpp)
         width, height = source.size_l0
         cost = 3 * width * height if source.reader == "image" else SLIDE_BYTES
         with self._lock:

@@ -109,9 +109,9 @@ def insides(nodes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     border[:, 1:] |= nodes[:, 1:] != nodes[:, :-1]
     border[1:] |= nodes[1:] != nodes[:-1]
     depth = cv2.distanceTransform(((nodes > 0) & ~border).astype(np.uint8), cv2.DIST_L2, 3)
-    deepest = np.zeros(int(nodes.max()) + 1, np.float64)
+    deepest = np.zeros(int(nodes.max()) + 1, depth.dtype)
     np.maximum.at(deepest, nodes.ravel(), depth.ravel())
-    share = depth / np.maximum(deepest[nodes], 1)
+    share = depth / np.maximum(deepest.astype(np.float64)[nodes], 1)
     return np.where(nodes > 0, np.clip(1.6 * share - 0.2, 0, 1), 0.0)
 
 
