@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from wsiseg.config import PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.place import output_place
 from wsiseg.network.model import Model, load_model
+from wsiseg.report.batch_pages import PagesInShadow
 from wsiseg.report.slide_preview import draw_preview
 from wsiseg.slides.sources import expand
 
@@ -24,14 +26,15 @@ def predict(
     config: PredictConfig | None = None,
     observer: Observer | None = None,
 ) -> list[SlideReport]:
-    """Segment the nuclei of slides; leave a Zarr store, GeoJSON, Parquet and a preview for each.
+    """Segment the nuclei of slides; leave a Zarr store, GeoJSON, Parquet, preview and report for each.
 
     Parameters
     ----------
     slides : path-like or sequence of path-like
         Slides, folders, globs, CSV lists (columns slide, mpp) or URLs.
     output : path-like
-        Folder of the outputs. Finished slides in it are skipped, unfinished ones resumed.
+        Folder of the outputs, or a URL of an object store (``s3://...``). Finished slides in it are skipped,
+        unfinished ones resumed.
     model : path-like or Model, optional
         A model file or run folder; the model that ships with wsiseg if left out.
     slide_mpp : float, optional
@@ -53,4 +56,9 @@ def predict(
     arguments = [slides] if isinstance(slides, str | os.PathLike) else slides
     sources = expand([os.fspath(argument) for argument in arguments], slide_mpp)
     loaded = model if isinstance(model, Model) else load_model(model)
-    return predict_slides(sources, output, loaded, config or PredictConfig(), draw_preview, observer)
+    config = config or PredictConfig()
+    with (
+        output_place(output) as place,
+        PagesInShadow(place.folder, config.reader, observer or Observer()) as watcher,
+    ):
+        return predict_slides(sources, place.folder, loaded, config, draw_preview, watcher, place)

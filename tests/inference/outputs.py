@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from pathlib import Path
@@ -59,6 +60,12 @@ def digests(folder: Path, name: str = "slide") -> dict[str, str]:
         if json.loads(path.read_text())["node_type"] == "array" and not place.startswith("status"):
             found[place] = hashlib.sha256(array(store, place).tobytes()).hexdigest()
     return found
+
+
+def summary(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of summary.csv by name."""
+    with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
 
 
 def features(path: Path) -> list[dict[str, Any]]:

@@ -1,89 +1,223 @@
-"""A real Dask scheduler with two worker processes does what threads do."""
+"""A real Dask scheduler with worker processes does what threads do, whatever becomes of it on the way."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from cluster_stages import deadly, given_up, where
 from command_line import Command, command_environment
+from dask_processes import scheduler, until, worker
 from outputs import digests, predicted
 
-from wsiseg.errors import UsageError
-from wsiseg.inference.graph import open_cluster
+from wsiseg.errors import ClusterError, UsageError
+from wsiseg.inference.graph import Key, Task, open_cluster
+from wsiseg.inference.remote import connected
+from wsiseg.inference.stages import StageResult
+
+# Small tiles: many of them, so that there is a middle of the run in which to kill something.
+TILE_PX = 128
+SOME = 15
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a running scheduler with two workers, three processes in all."""
-    place = tmp_path / "scheduler.json"
-    common = ["--scheduler-file", place, "--no-dashboard"]
-    worker = [
-        "distributed.cli.dask_worker",
-        *common,
-        "--no-nanny",
-        "--nthreads",
-        1,
-        "--local-directory",
-        tmp_path,
-    ]
-    with ExitStack() as stack:
-        stack.enter_context(
-            running("distributed.cli.dask_scheduler", *common, "--port", 0, "--host", "127.0.0.1")
-        )
-        deadline = time.monotonic() + 60
-        while not place.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        for _ in range(2):
-            stack.enter_context(running(*worker))
-        yield json.loads(place.read_text())["address"]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that client and workers see."""
+    return tmp_path_factory.mktemp("cluster")
 
 
-@contextmanager
-def running(module: str, *arguments: object) -> Iterator[None]:
-    """Run a module until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        env=command_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+@pytest.fixture(scope="module")
+def here(folder: Path, svs_slide: Path, model_file: Path) -> dict[str, str]:
+    """What threads of this process leave of the slide."""
+    predicted(svs_slide, folder / "here", model_file, tile_px=TILE_PX)
+    return digests(folder / "here")
+
+
+@pytest.fixture(scope="module")
+def two_workers(folder: Path) -> Iterator[str]:
+    """The address of a scheduler with two workers, three processes in all."""
+    with scheduler(folder) as address, worker(address, folder), worker(address, folder):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def bare(folder: Path) -> Iterator[str]:
+    """The address of a scheduler whose workers the tests bring; it gives up all that a dead worker had."""
+    with scheduler(folder, env={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}) as address:
+        yield address
+
+
+def predicting(slide: Path, out: Path, model: Path, address: str) -> subprocess.Popen[str]:
+    """Start `wsiseg predict` on a cluster."""
+    command = ["predict", slide, "-o", out, "-m", model, "--tile-size", TILE_PX, "--scheduler", address]
+    return subprocess.Popen(
+        [sys.executable, "-m", "wsiseg", *map(str, command)],
+        env=command_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
-def test_two_worker_processes_leave_the_same_outputs(
-    tmp_path: Path, svs_slide: Path, model_file: Path, scheduler: str, command: Command
+def done_tiles(out: Path, store: str = "slide.zarr.unfinished") -> dict[tuple[str, ...], int]:
+    """Return the tiles that are done, with the time when they were."""
+    found = out.glob(f"{store}/status/objects/c/*/*")
+    return {file.parts[-2:]: file.stat().st_mtime_ns for file in found}
+
+
+def test_a_killed_client_resumes_on_its_cluster_and_leaves_the_same_outputs(
+    folder: Path, svs_slide: Path, model_file: Path, two_workers: str, here: dict[str, str], command: Command
 ) -> None:
-    predicted(svs_slide, tmp_path / "here", model_file, tile_px=300)
-    done = command(
-        "predict",
-        svs_slide,
-        "-o",
-        tmp_path / "there",
-        "-m",
-        model_file,
-        "--tile-size",
-        300,
-        "--scheduler",
-        scheduler,
-        "-w",
-        1,
-    )
+    out = folder / "resumed"
+    with predicting(svs_slide, out, model_file, two_workers) as client:
+        until(lambda: len(done_tiles(out)) > SOME)
+        client.send_signal(signal.SIGKILL)
+    before = done_tiles(out)
+    assert len(before) > SOME
+    how = ("-m", model_file, "--tile-size", TILE_PX, "--scheduler", two_workers)
+    done = command("predict", svs_slide, "-o", out, *how)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert digests(tmp_path / "there") == digests(tmp_path / "here")
-    (row,) = json.loads((tmp_path / "there" / "run.json").read_text())["slides"]
+    assert digests(out) == here
+    (row,) = json.loads((out / "run.json").read_text())["slides"]
     assert "dask" in row["engine"]
+    after = done_tiles(out, "slide.zarr")
+    again = [tile for tile, time_ns in before.items() if after[tile] != time_ns]
+    assert len(again) <= 2
+
+
+def test_a_worker_killed_on_the_way_loses_nothing(
+    folder: Path, svs_slide: Path, model_file: Path, bare: str, here: dict[str, str]
+) -> None:
+    out = folder / "survived"
+    with worker(bare, folder), worker(bare, folder) as victim:
+        with predicting(svs_slide, out, model_file, bare) as client:
+            until(lambda: len(done_tiles(out)) > SOME)
+            victim.send_signal(signal.SIGKILL)
+            _, errors = client.communicate(timeout=150)
+        assert client.returncode == 0, errors
+    assert digests(out) == here
+
+
+def test_two_clients_share_a_cluster(
+    folder: Path, svs_slide: Path, small_slide: Path, model_file: Path, two_workers: str, here: dict[str, str]
+) -> None:
+    other = Thread(
+        target=predicted, args=(svs_slide, folder / "one", model_file),
+        kwargs={"tile_px": 300, "scheduler": two_workers},
+    )  # fmt: skip
+    other.start()
+    (report,) = predicted(
+        small_slide, folder / "two", model_file, slide_mpp=0.25, scheduler=two_workers, tile_px=TILE_PX
+    )
+    other.join()
+    assert report.state == "done"
+    assert digests(folder / "one") == here
+
+
+def test_a_scheduler_that_dies_is_said_in_words_and_the_state_is_kept(
+    folder: Path, svs_slide: Path, model_file: Path, two_workers: str, here: dict[str, str]
+) -> None:
+    out = folder / "orphaned"
+    with ExitStack() as stack:
+        address = stack.enter_context(scheduler(folder))
+        stack.enter_context(worker(address, folder))
+        client = predicting(svs_slide, out, model_file, address)
+        until(lambda: len(done_tiles(out)) > SOME)
+    with client:
+        _, errors = client.communicate(timeout=150)
+    assert client.returncode == 1
+    assert "is gone; what was done is kept: start it and run the same command again" in errors
+    assert "Traceback" not in errors
+    assert len(done_tiles(out)) > SOME
+    predicted(svs_slide, out, model_file, scheduler=two_workers, tile_px=TILE_PX)
+    assert digests(out) == here
 
 
 @pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:9"])
 def test_no_scheduler_at_an_address_is_said_in_a_line(address: str) -> None:
     with pytest.raises(UsageError, match=f"no Dask scheduler answers at {address}"), open_cluster(address, 1):
         pass
+
+
+def test_a_scheduler_without_workers_is_not_waited_for_in_silence_for_ever(bare: str) -> None:
+    with pytest.raises(ClusterError, match="no workers for 1 s; start some"), connected(bare, workers_s=1):
+        pass
+
+
+def test_a_worker_with_another_version_is_refused_with_what_differs(
+    tmp_path: Path, svs_slide: Path, model_file: Path, bare: str, command: Command
+) -> None:
+    note = tmp_path / "modules" / "zarr-9.9.dist-info"
+    note.mkdir(parents=True)
+    (note / "METADATA").write_text("Metadata-Version: 2.1\nName: zarr\nVersion: 9.9\n")
+    with worker(bare, tmp_path, modules=tmp_path / "modules"):
+        done = command("predict", svs_slide, "-o", tmp_path / "out", "-m", model_file, "--scheduler", bare)
+    assert done.returncode == 1
+    assert "has other software than this machine (zarr 9.9 instead of" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").glob("*.zarr*"))
+
+
+def test_a_worker_without_wsiseg_is_refused(tmp_path: Path, bare: str) -> None:
+    (tmp_path / "wsiseg").mkdir()
+    (tmp_path / "wsiseg" / "__init__.py").touch()
+    with (
+        worker(bare, tmp_path, modules=tmp_path),
+        pytest.raises(ClusterError, match="does not have this version of wsiseg"),
+        connected(bare),
+    ):
+        pass
+
+
+def test_a_worker_that_does_not_see_the_files_is_refused_before_work_starts(
+    tmp_path: Path, svs_slide: Path, two_workers: str
+) -> None:
+    with connected(two_workers) as cluster:
+        with pytest.raises(ClusterError, match=r"there is no such file.*must be where all workers see them"):
+            cluster.bound(str(tmp_path / "gone.svs"), "auto", str(tmp_path), "cpu")
+        with pytest.raises(ClusterError, match="not a Zarr store of wsiseg"):
+            cluster.bound(str(svs_slide), "auto", str(tmp_path), "cpu")
+
+
+def test_what_kills_its_workers_is_given_up_and_the_rest_goes_on(tmp_path: Path, bare: str) -> None:
+    def tasks(give_up: object) -> dict[Key, Task]:
+        first = {("a", 0, col): Task(deadly, "a", (0, col), give_up=give_up) for col in range(3)}  # type: ignore[arg-type]
+        return {**first, ("b", 1, 0): Task(deadly, "b", (1, 0), after=tuple(first))}
+
+    results: list[StageResult] = []
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(worker(bare, tmp_path))
+        with connected(bare) as cluster:
+            until(lambda: len(cluster.workers()) == 3)
+            cluster.run(tasks(given_up), results.append)
+            failures = {result.col: result.failure for result in results if result.stage == "a"}
+            assert failures == {
+                0: None,
+                1: "every worker that tried it died (out of memory?)",
+                2: None,
+            }
+            assert results[-1].stage == "b"
+
+
+def test_blocks_go_where_the_gpu_is_and_fill_the_threads_beside_it(tmp_path: Path, bare: str) -> None:
+    network = {("n", 0, col): Task(where, "", (0, col), needs_network=True) for col in range(12)}
+    others = {("o", 1, col): Task(where, "", (1, col)) for col in range(12)}
+    results: list[StageResult] = []
+    with (
+        worker(bare, tmp_path, "--name", "with-gpu", "--nthreads", 3, "--resources", "GPU=1"),
+        worker(bare, tmp_path, "--name", "without"),
+        connected(bare) as cluster,
+    ):
+        until(lambda: len(cluster.workers()) == 2)
+        assert cluster.threads == 3
+        cluster.run(network | others, results.append)
+    on_gpu = [result for result in results if result.row == 0]
+    assert {result.stage for result in on_gpu} == {"with-gpu"}
+    assert max(result.pixels for result in on_gpu) == 3
+    assert "without" in {result.stage for result in results if result.row == 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
 import json
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from outputs import array, digests, features, predicted
+from outputs import array, digests, features, predicted, summary
 from PIL import Image
 
 from wsiseg.config import ObjectsConfig
@@ -22,11 +21,6 @@ from wsiseg.inference import slide as slide_module
 from wsiseg.inference import stages
 from wsiseg.inference.store import FAILED, SlideStore
 from wsiseg.network.model import load_model, save_model
-
-
-def summary(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
 
 
 @pytest.fixture
@@ -93,14 +87,19 @@ def test_another_model_is_refused(done: Path, small_slide: Path, model_file: Pat
     save_model(tmp_path / "other.safetensors", model.network, dataclasses.replace(model.info, seed=1))
     (report,) = predicted(small_slide, done, tmp_path / "other.safetensors", slide_mpp=0.25)
     assert report.state == "failed"
-    assert "model:" in report.cause
+    assert "another model" in report.cause
 
 
-def test_another_slide_of_that_name_is_refused(done: Path, model_file: Path, tmp_path: Path) -> None:
-    Image.fromarray(np.full((200, 300, 3), 200, np.uint8)).save(tmp_path / "small.png")
-    (report,) = predicted(tmp_path / "small.png", done, model_file, slide_mpp=0.25)
+def test_other_pixels_at_the_same_path_are_refused(done: Path, small_slide: Path, model_file: Path) -> None:
+    before, pixels = digests(done, "small"), small_slide.read_bytes()
+    try:
+        Image.fromarray(np.full((200, 300, 3), 200, np.uint8)).save(small_slide)
+        (report,) = predicted(small_slide, done, model_file, slide_mpp=0.25)
+    finally:
+        small_slide.write_bytes(pixels)
     assert report.state == "failed"
-    assert "slide:" in report.cause
+    assert "another slide" in report.cause
+    assert digests(done, "small") == before
 
 
 def test_overwriting_leaves_no_file_of_other_settings(

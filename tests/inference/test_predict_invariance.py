@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -26,9 +28,8 @@ from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.records import describe
-from wsiseg.objects.segment import segment
+from wsiseg.objects.segment import segment_whole
 from wsiseg.slides import open_slide
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
 
@@ -102,11 +103,31 @@ def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
     # windows of another shape are summed in another order: a rounding step at most
     assert np.abs(confidence / 255 - whole).max() < 0.5 / 255 + 1e-4
 
-    frame = Box(0, 0, 1500, 1180)
-    found = segment(lambda box: confidence[box.slices_in(frame)], frame, frame, 0.25, ObjectsConfig(), 0.5)
+    found = segment_whole(confidence, 0.25, ObjectsConfig(), 0.5)
     assert ((labels > 0) == (found.labels > 0)).all()
     pairs = np.unique(np.stack([labels[labels > 0], found.labels[labels > 0]]), axis=1)
     assert pairs.shape[1] == labels.max() == len(found.markers)
+
+
+def test_a_damaged_tile_leaves_the_same_gap_for_any_tiling_and_reader(
+    tmp_path: Path, svs_slide: Path, model_file: Path
+) -> None:
+    with tifffile.TiffFile(svs_slide) as tiff:
+        offset, size = tiff.pages[0].dataoffsets[7], tiff.pages[0].databytecounts[7]
+    data = bytearray(svs_slide.read_bytes())
+    data[offset + size // 2 : offset + size] = bytes(size - size // 2)
+    (tmp_path / "slide.svs").write_bytes(data)
+    found, failures = [], []
+    for tile_px, reader in ((300, "openslide"), (2048, "tiffslide")):
+        out = tmp_path / str(tile_px)
+        (report,) = predicted(tmp_path / "slide.svs", out, model_file, tile_px=tile_px, reader=reader)
+        assert (report.state, report.failed_tiles) == ("incomplete", 1)
+        assert "level 0, x " in json.loads((out / "run.json").read_text())["slides"][0]["cause"]
+        found.append(digests(out))
+        failures.append(SlideStore(out / "slide.zarr").provenance["failures"])
+    assert found[0] == found[1]
+    assert failures[0] == failures[1]
+    assert [(failure["row"], failure["col"]) for failure in failures[0]] == [(0, 0)]
 
 
 def disks(width: int, height: int, places: list[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
@@ -170,8 +191,7 @@ def test_any_nuclei_are_the_same_in_tiles_as_in_one_piece(
     folder = tmp_path_factory.mktemp("disks")
     table, labels = nuclei_of(store_of(folder / "tiles", confidence, tile_px))
 
-    frame = Box(0, 0, width, height)
-    found = segment(lambda box: confidence[box.slices_in(frame)], frame, frame, 0.25, ObjectsConfig(), 0.5)
+    found = segment_whole(confidence, 0.25, ObjectsConfig(), 0.5)
     half = confidence[::2, ::2]
     whole = describe(found, lambda box: half[box.y0 : box.y1, box.x0 : box.x1], 0.25, 1.0, ObjectsConfig())
     assert np.array_equal(labels, found.labels)  # one cell of the numbering: its order is the raster's

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from wsiseg.allocator import give_back
 from wsiseg.config import ObjectsConfig
 from wsiseg.inference.graph import Cluster, OnResult
 from wsiseg.inference.layout import create_store
@@ -56,6 +57,7 @@ def nuclei_again(
         target = create_store(scratch, identity, source.tissue, tile_px, {"name": source.provenance["name"]})
         job = ObjectsJob(source, target, source.tissue, objects, threshold)
         cluster.run(object_tasks(job, {}), on_result)
+        give_back()
         yield target
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

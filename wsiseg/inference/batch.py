@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
 from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
-from wsiseg.inference.engine import resolve_device
-from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.damage import damage_told
+from wsiseg.inference.graph import Cluster, open_cluster
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.lock import SlideBusyError, slide_lock
-from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.naming import outputs_of
+from wsiseg.inference.outputs import Guarded, Observer, Outputs, SlideReport
+from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import RunLog
 from wsiseg.inference.slide import Draw, SlideRun
 from wsiseg.inference.store import MIN_TILE_PX
+from wsiseg.locks import BusyError, Held, held_lock
+from wsiseg.network.device import resolve_device
 from wsiseg.network.model import Model
-from wsiseg.slides.sources import SlideSource
+from wsiseg.slides import open_slide
+from wsiseg.slides.sources import SlideSource, absolute
+
+if TYPE_CHECKING:
+    from wsiseg.slides.reader import Slide
 
 
 def predict_slides(
@@ -32,6 +40,7 @@ def predict_slides(
     config: PredictConfig,
     draw: Draw,
     observer: Observer | None = None,
+    place: Place | None = None,
 ) -> list[SlideReport]:
     """Predict slides one after another, all workers on one slide.
 
@@ -45,6 +54,8 @@ def predict_slides(
     draw : callable
         Draws the preview of a finished slide.
     observer : Observer, optional
+    place : Place, optional
+        What is behind the folder, if it is more than a folder.
 
     Returns
     -------
@@ -60,36 +71,42 @@ def predict_slides(
     """
     watcher = observer or Observer()
     folder = Path(output)
+    if config.scheduler is not None:
+        # Workers have folders of their own in which they run.
+        folder = folder.absolute()
+        sources = [replace(source, path=absolute(source.path)) for source in sources]
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
     config = _with_clean_up(config, model)
     _make_folder(folder)
-    kernel = Kernel.of(
-        model, resolve_device(config.device) if config.scheduler is None else config.device, workers
-    )
-    reports: dict[str, SlideReport] = {}
+    device = resolve_device(config.device) if config.scheduler is None else config.device
     log = RunLog(folder, model, config)
+    reports: dict[int, SlideReport] = {}
 
-    def conclude(report: SlideReport) -> None:
-        reports[report.name] = report
+    def conclude(number: int, report: SlideReport) -> None:
+        reports[number] = report
         log.add(report)
         watcher.slide_ended(report)
 
     with open_cluster(config.scheduler, workers) as cluster:
+        kernel = Kernel.of(model, device, cluster.threads if config.workers is None else workers)
+        place = place or Place(folder)
+        work = _Work(folder, model, config, cluster, kernel, watcher, draw, place)
         elsewhere = []
-        for source in sources:
-            outputs = Outputs(folder, source.name, config.gzip)
-            run = SlideRun(source, outputs, model, config, cluster, kernel, watcher, draw)
-            report = _attempt(run)
+        for number, source in enumerate(sources):
+            report = work.attempt(source)
             if report.state == "elsewhere":
-                elsewhere.append(run)
+                elsewhere.append((number, source, report))
             else:
-                conclude(report)
+                conclude(number, report)
         # Another run had these; by now it may be done with them, or dead.
-        for run in elsewhere:
-            conclude(_attempt(run))
-    log.close()
-    return [reports[source.name] for source in sources]
+        for number, source, report in elsewhere:
+            place.wait_for_sign(source, report.name)
+            conclude(number, work.attempt(source))
+    trouble = log.close()
+    if trouble:
+        watcher.warned(trouble)
+    return [reports[number] for number in range(len(sources))]
 
 
 def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
@@ -97,8 +114,8 @@ def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
     objects = config.objects
     if model.info.preset != "paper" or objects.opening_um or objects.closing_um:
         return config
-    cleaned = dataclasses.replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM)
-    return dataclasses.replace(config, objects=cleaned)
+    cleaned = replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM)
+    return replace(config, objects=cleaned)
 
 
 def _check(config: PredictConfig, workers: int) -> None:
@@ -122,31 +139,75 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _attempt(run: SlideRun) -> SlideReport:
-    started = time.perf_counter()
-    problem: BaseException
-    try:
-        with slide_lock(run.outputs.lock):
-            return run.predict()
-    except SlideBusyError as error:
-        return SlideReport(run.source.name, run.source.path, state="elsewhere", cause=str(error))
-    except WsisegError as error:
-        cause, problem = str(error), error
-    except MemoryError as error:
-        cause, problem = "out of memory; give fewer --workers or a smaller --tile-size", error
-    except OSError as error:
-        full = " (the disk is full)" if error.errno == errno.ENOSPC else ""
-        where = f" {error.filename}" if error.filename else ""
-        cause, problem = f"{error.strerror or error}{full}{where}", error
-    except Exception as error:
-        # A defect of ours or of a library: this slide is lost, the batch is not.
-        cause, problem = f"{type(error).__name__}: {error}", error
-    report = SlideReport(
-        run.source.name, run.source.path, state="failed", cause=_without_path(cause, problem)
-    )
-    report.seconds = round(time.perf_counter() - started, 2)
-    run.observer.failed(problem)
-    return report
+@dataclass(frozen=True)
+class _Work:
+    """What all slides of a run share."""
+
+    folder: Path
+    model: Model
+    config: PredictConfig
+    cluster: Cluster
+    kernel: Kernel
+    watcher: Observer
+    draw: Draw
+    place: Place
+
+    def attempt(self, source: SlideSource) -> SlideReport:
+        """Predict a slide; what ends it is in the report, not raised."""
+        started = time.perf_counter()
+        problem: BaseException
+        try:
+            with open_slide(source.path, reader=self.config.reader) as slide, self.place.turn(source):
+                return self._predict(source, slide)
+        except BusyError as error:
+            if error.work == source.path:
+                cause = f"{error}; it is left to that run"
+                return SlideReport(source.name, absolute(source.path), "elsewhere", cause)
+            cause, problem = str(error), error
+        except WsisegError as error:
+            cause, problem = str(error), error
+        except MemoryError as error:
+            cause, problem = "out of memory; give fewer --workers or a smaller --tile-size", error
+        except OSError as error:
+            where = f" {error.filename}" if error.filename else ""
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = f": no room for {self.folder}; make some, and the same command goes on"
+            cause, problem = f"{error.strerror or error}{where}", error
+        except Exception as error:
+            # A defect of ours or of a library: this slide is lost, the batch is not.
+            cause, problem = f"{type(error).__name__}: {error}", error
+        report = SlideReport(source.name, absolute(source.path), "failed", _without_path(cause, problem))
+        report.seconds = round(time.perf_counter() - started, 2)
+        self.watcher.failed(problem)
+        return report
+
+    def _predict(self, source: SlideSource, slide: Slide) -> SlideReport:
+        """Predict an open slide under the name that is its own in the folder."""
+        self.folder.mkdir(exist_ok=True)
+        fingerprint = slide.fingerprint
+        taken: frozenset[str] = frozenset()
+        while True:
+            outputs = outputs_of(source, fingerprint, self.folder, self.config.gzip, taken)
+            try:
+                with held_lock(outputs.lock, work=fingerprint) as held:
+                    if outputs_of(source, fingerprint, self.folder, self.config.gzip, taken) != outputs:
+                        continue
+                    with damage_told(outputs.store, outputs.unfinished):
+                        return self._run(source, outputs, held).predict(slide)
+            except BusyError as error:
+                if error.work == fingerprint:
+                    cause = f"{error}; it is left to that run"
+                    return SlideReport(outputs.name, absolute(source.path), "elsewhere", cause)
+                if outputs.name in taken:
+                    raise
+                taken |= {outputs.name}
+
+    def _run(self, source: SlideSource, outputs: Outputs, held: Held) -> SlideRun:
+        watcher = Guarded(self.watcher, held.check)
+        named = replace(source, name=outputs.name)
+        return SlideRun(
+            named, outputs, self.model, self.config, self.cluster, self.kernel, watcher, self.draw
+        )
 
 
 def _without_path(cause: str, error: BaseException) -> str:

@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import queue
-import sys
+import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.errors import UsageError
 from wsiseg.network.appearance import network_input
+from wsiseg.network.device import resolve_device
 from wsiseg.network.fold import Convolution, FoldedNetwork, fold
 from wsiseg.network.model import Model
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 Confidence = npt.NDArray[np.float32]
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class Engine(ABC):
@@ -58,7 +55,7 @@ def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
     ----------
     model : Model
     device : {"auto", "cpu", "cuda", "cuda:N", "mps"}
-        `auto` takes CUDA, then MPS, then the CPU.
+        See `wsiseg.network.device.resolve_device`.
     threads : int
         Windows that are computed at the same time on a CPU, each by one thread.
 
@@ -74,42 +71,10 @@ def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
     return TorchEngine(network, device)
 
 
-def resolve_device(device: str) -> str:
-    """Return the device that `auto` means here, or the device asked for if it is there."""
-    base, _, number = device.partition(":")
-    if base not in DEVICES or (number and not (base == "cuda" and number.isdigit())):
-        raise UsageError(f"device {device!r} is not known; give one of auto, cpu, cuda, cuda:N, mps")
-    if base == "cpu" or (base == "auto" and not _may_have_gpu()):
-        return "cpu"
-    import torch
-
-    if base == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    if base == "cuda" and (not torch.cuda.is_available() or int(number or 0) >= torch.cuda.device_count()):
-        raise UsageError(
-            f"device {device!r} is not there; {torch.cuda.device_count()} CUDA devices are visible"
-        )
-    if base == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device 'mps' is not there; it needs a Mac with an Apple chip")
-    return device
-
-
-def _may_have_gpu() -> bool:
-    """Whether asking torch, which takes a second to import, could find a GPU."""
-    if sys.platform == "darwin":
-        return True
-    drivers = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libamdhip64.so")
-    return any(_loads(driver) for driver in drivers)
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
+# OpenVINO fills tables of types when they are first asked for, and two threads that ask at once wait for each
+# other for ever (2026.4; one process in forty hung): so one thread asks first, before any other may.
+_first_run = threading.Lock()
+SMALLEST_PX = 16
 
 
 class OpenVINOEngine(Engine):
@@ -134,10 +99,15 @@ class OpenVINOEngine(Engine):
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(threads):
             self._idle.put(compiled.create_infer_request())
+        with _first_run:
+            self.run(np.zeros((3, SMALLEST_PX, SMALLEST_PX), np.float32))
 
     def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
         """See `Engine.confidence`."""
-        planes = network_input(rgb, table)
+        return self.run(network_input(rgb, table))
+
+    def run(self, planes: Confidence) -> Confidence:
+        """Return the confidence (H, W) of what the network sees, float32 (3, H, W)."""
         request = self._idle.get()
         try:
             request.infer({0: planes[None]}, share_inputs=True, share_outputs=True)

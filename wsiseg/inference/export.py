@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.cores import available_cores
 from wsiseg.errors import StoreError
 from wsiseg.inference.again import nuclei_again
+from wsiseg.inference.damage import damage_told
 from wsiseg.inference.graph import open_cluster
 from wsiseg.inference.outputs import Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
-from wsiseg.inference.store import SlideStore
+from wsiseg.inference.store import SlideStore, no_store
+from wsiseg.locks import BusyError, held_lock
+
+# Smaller than for `predict`: nothing else fills the memory, and a million nuclei fit 500 MB.
+TILE_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -50,30 +56,57 @@ def export(
     StoreError
         If the store is not one that `predict` finished, or the files cannot be written.
     """
-    source = open_finished(Path(store))
-    config = config or PredictConfig(objects=stored_objects(source))
+    with damage_told(Path(store)):
+        return _export(Path(store), output, config, observer)
+
+
+def _export(
+    store: Path,
+    output: str | os.PathLike[str] | None,
+    config: PredictConfig | None,
+    observer: Observer | None,
+) -> Exported:
+    source = open_finished(store)
+    config = config or PredictConfig(objects=stored_objects(source), tile_px=TILE_PX)
     folder = Path(output) if output is not None else source.path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
     outputs = Outputs(folder, source.path.name.removesuffix(".zarr"), config.gzip)
-    threshold = config.objects.threshold or float(source.provenance["identity"]["objects"]["threshold"])
+    threshold = config.objects.threshold or source.threshold
     workers = available_cores() if config.workers is None else config.workers
     tally = Tally(observer or Observer())
     with (
+        _alone(outputs, str(source.provenance["identity"]["slide"])),
         open_cluster(config.scheduler, workers) as cluster,
         nuclei_again(
             source, outputs.scratch, config.objects, threshold, config.tile_px, cluster, tally.add
         ) as found,
     ):
-        keys = write_nuclei(found, outputs, config)
-    return Exported(tuple(outputs.geojson_files()), outputs.parquet, len(keys))
+        if not SlideStore(source.path).is_of(source):
+            raise StoreError(f"{source.path}: was removed or replaced while it was read; nothing is written")
+        nuclei = write_nuclei(found, outputs, config)
+    return Exported(tuple(outputs.geojson_files()), outputs.parquet, nuclei)
+
+
+@contextmanager
+def _alone(outputs: Outputs, fingerprint: str) -> Iterator[None]:
+    """Keep `predict` and other exports away from the files of a slide."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held_lock(outputs.lock, work=fingerprint))
+        except BusyError as error:
+            raise StoreError(f"{outputs.store}: {error}; try again when it is done") from error
+        except OSError as error:
+            raise StoreError(f"{outputs.folder}: cannot be written: {error.strerror or error}") from error
+        yield
 
 
 def stored_objects(store: SlideStore) -> ObjectsConfig:
     """Return the settings with which a store's nuclei were found."""
-    stored: Mapping[str, Any] = store.provenance["identity"]["objects"]
+    with damage_told(store.path):
+        stored: Mapping[str, Any] = dict(store.provenance["identity"]["objects"])
     known = asdict(ObjectsConfig())
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -85,8 +118,8 @@ def stored_objects(store: SlideStore) -> ObjectsConfig:
 
 def open_finished(path: Path) -> SlideStore:
     """Return a finished store."""
-    if not path.is_dir():
-        raise StoreError(f"{path}: no such store; give a folder OUT/<name>.zarr that `wsiseg predict` wrote")
+    if not (path / "zarr.json").is_file():
+        raise StoreError(no_store(path))
     store = SlideStore(path.resolve())
     if store.provenance.get("state") != "complete":
         raise StoreError(

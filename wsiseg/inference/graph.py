@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
-from wsiseg.errors import UsageError
+from wsiseg.allocator import share_arenas
 from wsiseg.inference.stages import StageResult
 
 Key = tuple[str, int, int]
@@ -26,13 +25,17 @@ OnResult = Callable[[StageResult], None]
 class Task:
     """One call of a stage: `stage(job, *arguments)` once all of `after` are done.
 
-    Tasks with the same `job` object share it: a worker receives it once.
+    Tasks with the same `job` object share it: a worker receives it once. `needs_network` tells a task that a
+    GPU is for. `give_up(job, *arguments, cause)` records that workers died of the task, so that the others go
+    on; without it they do not.
     """
 
     stage: Stage
     job: Any
     arguments: tuple[Any, ...]
     after: tuple[Key, ...] = ()
+    needs_network: bool = False
+    give_up: Stage | None = None
 
 
 class Cluster:
@@ -45,12 +48,45 @@ class Cluster:
         """Run tasks, each listed behind those that it must wait for."""
         raise NotImplementedError
 
+    @property
+    def threads(self) -> int:
+        """Tasks that one process works on at the same time."""
+        raise NotImplementedError
+
+    def bound(self, slide: str, reader: str, store: str, device: str) -> Cluster:
+        """Return the cluster for the tasks of one slide, once all its workers can compute them.
+
+        Parameters
+        ----------
+        slide, reader : str
+            What the workers must be able to open.
+        store : str
+            What they must be able to write to.
+        device : str
+            Where the network is to run.
+
+        Raises
+        ------
+        ClusterError
+            If some worker cannot, with the reason.
+        """
+        raise NotImplementedError
+
 
 class LocalCluster(Cluster):
     """Threads of this process."""
 
     def __init__(self, pool: ThreadPoolExecutor, workers: int) -> None:
         self._pool, self._workers = pool, workers
+
+    @property
+    def threads(self) -> int:
+        """See `Cluster.threads`."""
+        return self._workers
+
+    def bound(self, slide: str, reader: str, store: str, device: str) -> Cluster:
+        """See `Cluster.bound`."""
+        return self
 
     def run(self, tasks: Mapping[Key, Task], on_result: OnResult) -> None:
         """See `Cluster.run`."""
@@ -63,26 +99,6 @@ class LocalCluster(Cluster):
             compute(
                 *_delayed(tasks).values(), scheduler="threads", pool=self._pool, num_workers=self._workers
             )
-
-
-class RemoteCluster(Cluster):
-    """Workers of a running Dask scheduler."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def run(self, tasks: Mapping[Key, Task], on_result: OnResult) -> None:
-        """See `Cluster.run`."""
-        from distributed import as_completed
-
-        with self._client.as_current():
-            futures = self._client.compute(list(_delayed(tasks).values()), retries=2)
-            try:
-                for future in as_completed(futures):
-                    on_result(future.result())
-                    future.release()
-            finally:
-                self._client.cancel(futures)
 
 
 def _delayed(tasks: Mapping[Key, Task]) -> dict[Key, Delayed]:
@@ -103,18 +119,6 @@ def _call(stage: Stage, job: Any, arguments: tuple[Any, ...], _after: list[Any])
     return stage(job, *arguments)
 
 
-def _knock(scheduler: str) -> None:
-    """Raise if nothing listens at an address; a Client would try for long and leave tracebacks."""
-    from distributed.comm.addressing import parse_address, parse_host_port
-
-    kind, place = parse_address(scheduler)
-    if kind in ("tcp", "tls"):
-        host, port = parse_host_port(place)
-        if port is None:
-            raise ValueError("the address has no port (tcp://HOST:8786)")
-        socket.create_connection((host, port), timeout=10).close()
-
-
 @contextmanager
 def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
     """Give the cluster of an address, or threads of this process.
@@ -125,17 +129,11 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
         If no scheduler answers at the address.
     """
     if scheduler is None:
+        share_arenas()
         with ThreadPoolExecutor(workers, thread_name_prefix="wsiseg") as pool:
             yield LocalCluster(pool, workers)
         return
-    from distributed import Client
+    from wsiseg.inference.remote import connected
 
-    try:
-        _knock(scheduler)
-        client = Client(scheduler, timeout="20s", set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise UsageError(
-            f"no Dask scheduler answers at {scheduler}: {error}; start one with `dask scheduler`"
-        ) from error
-    with client:
-        yield RemoteCluster(client)
+    with connected(scheduler) as cluster:
+        yield cluster

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
-from wsiseg.inference.engine import Engine, make_engine
+from wsiseg.inference.engine import Confidence, Engine, Pixels, make_engine
 from wsiseg.network.model import Model, parse_model, serialise
 
 
@@ -38,6 +40,12 @@ class Kernel:
     def engine(self) -> Engine:
         """The engine, built once in each process."""
         return _engine(self)
+
+    def confidence_u8(
+        self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice]
+    ) -> npt.NDArray[np.uint8]:
+        """Return the confidence in part of a window as stores keep it, 255 for 1; see `Engine.confidence`."""
+        return np.rint(self.engine.confidence(rgb, table)[inner] * 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=2)

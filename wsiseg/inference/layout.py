@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,12 @@ COARSEST_PX = 512
 
 
 def create_store(
-    path: Path, identity: Identity, tissue: Tissue, tile_px: int, provenance: Mapping[str, Any]
+    path: Path,
+    identity: Identity,
+    tissue: Tissue,
+    tile_px: int,
+    provenance: Mapping[str, Any],
+    later: Callable[[], Mapping[str, Any]] = dict,
 ) -> SlideStore:
     """Create the empty arrays of a store.
 
@@ -49,6 +54,8 @@ def create_store(
         Side of an object tile.
     provenance : mapping
         Further JSON values for the root attributes; `name` names the image.
+    later : callable
+        Gives more of them; is asked when the arrays are made.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     frame = identity.frame
@@ -68,6 +75,9 @@ def create_store(
         for stage, core_px in (("network", SHARD_PX), ("objects", tile_px), ("labels", SHARD_PX)):
             grid = Grid(frame.width, frame.height, core_px)
             _status(root, f"{'work/' if stage == 'labels' else ''}status/{stage}", grid.shape)
+        for level, (height, width) in enumerate(shapes[1:], start=1):
+            for group in ("", "labels/nuclei/"):
+                _status(root, f"work/made/{group}{level}", Grid(width, height, SHARD_PX).shape)
         root.attrs.update(
             {
                 "ome": {
@@ -82,6 +92,7 @@ def create_store(
                     "tile_px": tile_px,
                     "levels": len(shapes),
                     **provenance,
+                    **later(),
                 },
             }
         )

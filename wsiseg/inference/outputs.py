@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
 from glob import escape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+from wsiseg.whole import STREAMED
 
 
 @dataclass(frozen=True)
@@ -64,23 +69,48 @@ class Outputs:
         return self.folder / f".{self.name}.lock"
 
     def remove(self) -> None:
-        """Delete everything of this slide."""
+        """Delete everything of this slide; a store is gone by its name first, never there in part."""
         for store in (self.store, self.unfinished):
-            shutil.rmtree(store, ignore_errors=True)
+            _put_away(store)
         plain, packed = (replace(self, gzip=gzip).geojson_files() for gzip in (False, True))
         for file in (*plain, *packed, self.parquet, self.preview):
             file.unlink(missing_ok=True)
         self.remove_leftovers()
 
+    def remove_torso(self) -> None:
+        """Delete an unfinished store without its metadata: what went on being written when it was removed."""
+        if self.unfinished.is_dir() and not (self.unfinished / "zarr.json").exists():
+            _put_away(self.unfinished)
+
     def remove_leftovers(self) -> None:
         """Delete what runs that were killed had begun to write."""
         name = escape(self.name)
-        for pattern in (f".{name}.zarr.unfinished.*.part", f".{name}.png.*.part", f".{name}.again.part"):
+        endings = (".zarr.unfinished.*.part", ".zarr.*.removed", ".zarr.unfinished.*.removed", ".png.*.part")
+        hidden = [f".{name}{ending}" for ending in (*endings, ".again.part", ".again.part.*.removed")]
+        streamed = [
+            f"{name}{ending}{STREAMED}" for ending in (".geojson*", ".part[0-9]*.geojson*", ".parquet")
+        ]
+        for pattern in (*hidden, *streamed):
             for leftover in self.folder.glob(pattern):
                 if leftover.is_dir():
                     shutil.rmtree(leftover, ignore_errors=True)
                 else:
                     leftover.unlink(missing_ok=True)
+
+
+def _put_away(store: Path) -> None:
+    aside = store.with_name(f".{store.name}.{uuid4().hex[:12]}.removed")
+    try:
+        os.rename(store, aside)
+    except FileNotFoundError:
+        return
+    if aside.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink()
+
+
+_OF_ONE_RUN = ("name", "path", "state", "ended")
 
 
 @dataclass
@@ -90,12 +120,25 @@ class SlideReport:
     Parameters
     ----------
     name, path : str
-        The name of its outputs, and where it was read from.
+        The name of its outputs, and where it was read from: absolute, or a URL.
     state : str
         done, skipped (was done before), incomplete (tiles failed and were left empty), elsewhere (another run
         is working on it) or failed.
     cause : str
         Why it is incomplete, elsewhere or failed.
+    megapixels, megapixels_before : float
+        What is computed of the slide, and how much of it an earlier run, which was stopped, had done.
+    tiles, failed_tiles : int
+        Blocks that the network sees, and those that could not be read.
+    model : str
+        The first 12 digits of the model file's SHA-256; run.json has all.
+    versions : str
+        What computed it.
+    stage_seconds : dict
+        Thread seconds of tissue, read, network, objects, describe, write, labels and pyramid; seconds of
+        polygons and preview.
+    ended : str
+        When it ended, in UTC.
     """
 
     name: str
@@ -106,6 +149,7 @@ class SlideReport:
     nuclei_per_mm2: float = 0.0
     tissue_mm2: float = 0.0
     megapixels: float = 0.0
+    megapixels_before: float = 0.0
     tiles: int = 0
     failed_tiles: int = 0
     seconds: float = 0.0
@@ -113,8 +157,10 @@ class SlideReport:
     reader: str = ""
     engine: str = ""
     model: str = ""
+    versions: str = ""
     warnings: str = ""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    ended: str = ""
 
     @property
     def is_whole(self) -> bool:
@@ -123,13 +169,12 @@ class SlideReport:
 
     def remembered(self) -> dict[str, Any]:
         """Return what the store keeps for later runs that skip the slide."""
-        return {key: value for key, value in asdict(self).items() if key not in ("name", "path", "state")}
+        return {key: value for key, value in asdict(self).items() if key not in _OF_ONE_RUN}
 
     def recall(self, remembered: dict[str, Any]) -> None:
         """Take over what an earlier run remembered."""
-        for key, value in remembered.items():
-            if hasattr(self, key):
-                setattr(self, key, value)
+        for key in {known.name for known in fields(self)} & remembered.keys() - set(_OF_ONE_RUN):
+            setattr(self, key, remembered[key])
 
 
 class Observer:
@@ -144,8 +189,84 @@ class Observer:
     def phase(self, name: str) -> None:
         """Hear that the slide enters a phase after the network."""
 
+    def tile_failed(self, row: int, col: int, cause: str) -> None:
+        """Hear that a block stays empty, and why."""
+
+    def warned(self, text: str) -> None:
+        """Hear of a trouble that ends no slide."""
+
     def slide_ended(self, report: SlideReport) -> None:
         """Hear that a slide is done, skipped or failed."""
 
     def failed(self, error: BaseException) -> None:
         """Hear of an error that ended a slide; `slide_ended` tells its cause again."""
+
+
+class Relay(Observer):
+    """Passes on what it is told.
+
+    Parameters
+    ----------
+    observer : Observer
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
+        """See `Observer`."""
+        self._observer.slide_started(name, megapixels, resumed_megapixels)
+
+    def advanced(self, megapixels: float, nuclei: int) -> None:
+        """See `Observer`."""
+        self._observer.advanced(megapixels, nuclei)
+
+    def phase(self, name: str) -> None:
+        """See `Observer`."""
+        self._observer.phase(name)
+
+    def tile_failed(self, row: int, col: int, cause: str) -> None:
+        """See `Observer`."""
+        self._observer.tile_failed(row, col, cause)
+
+    def warned(self, text: str) -> None:
+        """See `Observer`."""
+        self._observer.warned(text)
+
+    def slide_ended(self, report: SlideReport) -> None:
+        """See `Observer`."""
+        self._observer.slide_ended(report)
+
+    def failed(self, error: BaseException) -> None:
+        """See `Observer`."""
+        self._observer.failed(error)
+
+
+class Guarded(Relay):
+    """Passes on what it is told, and asks at each step whether the run may go on.
+
+    Parameters
+    ----------
+    observer : Observer
+    check : callable
+        Raises if it may not.
+    """
+
+    def __init__(self, observer: Observer, check: Callable[[], None]) -> None:
+        super().__init__(observer)
+        self._check = check
+
+    def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
+        """See `Observer`."""
+        self._check()
+        super().slide_started(name, megapixels, resumed_megapixels)
+
+    def advanced(self, megapixels: float, nuclei: int) -> None:
+        """See `Observer`."""
+        self._check()
+        super().advanced(megapixels, nuclei)
+
+    def phase(self, name: str) -> None:
+        """See `Observer`."""
+        self._check()
+        super().phase(name)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from wsiseg.inference.blocks import trimmed_core
 from wsiseg.inference.graph import Key, Task
 from wsiseg.inference.stages import (
     NetworkJob,
     ObjectsJob,
     compute_block,
     compute_tile,
+    give_up_block,
     paint_labels,
     reduce_level,
-    trimmed_core,
 )
 from wsiseg.inference.store import DONE, FAILED
 from wsiseg.objects.segment import max_reach_px
@@ -32,7 +34,7 @@ class Plan:
 def network_tasks(job: NetworkJob) -> tuple[dict[Key, Task], Plan]:
     """Return the blocks that meet tissue and are not done, and what the whole slide amounts to."""
     store = job.store
-    status = np.asarray(store.array("status/network")[:])
+    status = store.status("network").all()
     tasks: dict[Key, Task] = {}
     blocks, total, done = 0, 0.0, 0.0
     for block in store.blocks:
@@ -44,15 +46,17 @@ def network_tasks(job: NetworkJob) -> tuple[dict[Key, Task], Plan]:
         if status[block.row, block.col] in (DONE, FAILED):
             done += megapixels
         else:
-            tasks["network", block.row, block.col] = Task(compute_block, job, (block.row, block.col))
+            tasks["network", block.row, block.col] = Task(
+                compute_block, job, (block.row, block.col), needs_network=True, give_up=give_up_block
+            )
     return tasks, Plan(blocks, total, done)
 
 
 def object_tasks(job: ObjectsJob, network: dict[Key, Task]) -> dict[Key, Task]:
     """Return the tiles that are not done and have, or will have, confidence; each waits for its blocks."""
     store = job.store
-    computed = np.asarray(job.pixels.array("status/network")[:]) == DONE
-    status = np.asarray(store.array("status/objects")[:])
+    computed = job.pixels.status("network").all() == DONE
+    status = store.status("objects").all()
     reach = max_reach_px(store.frame.mpp, job.config)
     tasks: dict[Key, Task] = {}
     for tile in store.tiles:
@@ -69,20 +73,40 @@ def object_tasks(job: ObjectsJob, network: dict[Key, Task]) -> dict[Key, Task]:
 def label_tasks(job: ObjectsJob) -> dict[Key, Task]:
     """Return the shards of the label image that hold tissue and are not painted."""
     store = job.store
-    computed = np.asarray(store.array("status/network")[:]) == DONE
-    painted = np.asarray(store.array("work/status/labels")[:]) == DONE
+    computed = store.status("network").all() == DONE
+    painted = store.status("labels").all() == DONE
     return {
         ("labels", int(row), int(col)): Task(paint_labels, job, (int(row), int(col)))
         for row, col in np.argwhere(computed & ~painted)
     }
 
 
-def pyramid_tasks(job: ObjectsJob, level: int) -> dict[Key, Task]:
-    """Return the shards of one pyramid level, of confidence and labels, that hold tissue."""
-    computed = np.argwhere(np.asarray(job.store.array("status/network")[:]) == DONE)
-    places = sorted({(int(row) >> level, int(col) >> level) for row, col in computed})
-    return {
-        (f"pyramid{group}{level}", row, col): Task(reduce_level, job, (group, level, row, col))
-        for row, col in places
-        for group in ("", "labels/nuclei/")
-    }
+def pyramid_tasks(job: ObjectsJob, group: str, finest: Mapping[Key, Task]) -> dict[Key, Task]:
+    """Return the shards of all pyramid levels that hold tissue and are not made, each behind its parts.
+
+    Parameters
+    ----------
+    job : ObjectsJob
+    group : str
+        Where the levels are: "" for confidence, "labels/nuclei/" for labels.
+    finest : mapping
+        The tasks that write the shards of level 0 and are still to be done.
+    """
+    computed = np.argwhere(job.store.status("network").all() == DONE)
+    done = {(int(row), int(col)) for row, col in computed}
+    stage = next(iter(finest), ("", 0, 0))[0]
+    places = done | {(row, col) for _, row, col in finest}
+    below: Mapping[Key, Task] = finest
+    tasks: dict[Key, Task] = {}
+    for level in range(1, job.store.levels):
+        finer, stage_below = places, stage
+        places, stage = {(row >> 1, col >> 1) for row, col in finer}, f"pyramid{group}{level}"
+        here = {}
+        made = job.store.status(f"{group}{level}").all() == DONE
+        for row, col in sorted(place for place in places if not made[place]):
+            parts = [(stage_below, 2 * row + down, 2 * col + right) for down in (0, 1) for right in (0, 1)]
+            after = tuple(part for part in parts if part in below)
+            here[stage, row, col] = Task(reduce_level, job, (group, level, row, col), after)
+        tasks |= here
+        below = here
+    return tasks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import platform
 from collections.abc import Mapping
@@ -12,21 +13,28 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from wsiseg import __version__
 from wsiseg.config import PredictConfig
 from wsiseg.inference.outputs import SlideReport
+from wsiseg.locks import BusyError, held_lock
 from wsiseg.network.model import Model
 from wsiseg.whole import put_whole
 
-VERSIONS_OF = ("wsiseg", "torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
+# A run holds the lock of the summary for milliseconds; a lock of a lost host is free after this.
+SUMMARY_WAIT_S = 120.0
+SUMMARY = "summary.csv"
+VERSIONS_OF = ("torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
 
 class RunLog:
-    """summary.csv and run.json, written again after every slide."""
+    """summary.csv and run.json, written again after every slide.
+
+    Where they cannot be written the run goes on; later tries may succeed.
+    """
 
     def __init__(self, folder: Path, model: Model, config: PredictConfig) -> None:
         self._folder = folder
-        self._columns = [f.name for f in dataclasses.fields(SlideReport)]
-        self._rows: dict[str, Mapping[str, Any]] = {}
+        self._rows: list[Mapping[str, Any]] = []
         self._run: dict[str, Any] = {
             "started": _now(),
             "ended": None,
@@ -40,42 +48,88 @@ class RunLog:
 
     def add(self, report: SlideReport) -> None:
         """Note what became of a slide."""
+        report.ended = _now()
         row = dataclasses.asdict(report)
         self._run["slides"].append(row)
         if report.state != "elsewhere":
-            self._rows[report.name] = {**row, "stage_seconds": json.dumps(report.stage_seconds)}
+            # Names of files need not be valid text.
+            path = report.path.encode("utf-8", "backslashreplace").decode()
+            self._rows.append({**row, "path": path, "stage_seconds": json.dumps(report.stage_seconds)})
         self._write()
 
-    def close(self) -> None:
-        """Note the end of the run."""
+    def close(self) -> str:
+        """Note the end of the run; return what could not be written and why, or nothing."""
         self._run["ended"] = _now()
-        self._write()
+        return self._write()
 
-    def _other_rows(self) -> dict[str, Mapping[str, Any]]:
+    def _write(self) -> str:
+        lock = self._folder / ".summary.lock"
+        try:
+            self._folder.mkdir(exist_ok=True)
+            try:
+                with held_lock(lock, wait_s=SUMMARY_WAIT_S):
+                    self._write_files()
+            except BusyError:
+                # Better a row too few, now and then, than none.
+                self._write_files()
+        except OSError as error:
+            return f"{self._folder / SUMMARY}: cannot be written: {error.strerror or error}"
+        return ""
+
+    def _other_rows(self) -> list[Mapping[str, Any]]:
         """Slides of other runs in the folder, earlier ones or beside this one, keep their rows."""
         try:
-            with (self._folder / "summary.csv").open(newline="", encoding="utf-8") as file:
-                return {row["name"]: row for row in csv.DictReader(file) if row.get("name")}
-        except (OSError, csv.Error, UnicodeDecodeError):
-            return {}
+            return _rows_in((self._folder / SUMMARY).read_bytes())
+        except OSError:
+            return []
 
-    def _write(self) -> None:
+    def _write_files(self) -> None:
+        for name in ("run.json", "summary.csv"):
+            for leftover in self._folder.glob(f".{name}.*.part"):
+                leftover.unlink(missing_ok=True)
         with put_whole(self._folder / "run.json") as path:
             path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
-        rows = {**self._other_rows(), **self._rows}
-        with (
-            put_whole(self._folder / "summary.csv") as path,
-            # Names of files need not be valid text.
-            path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.DictWriter(file, self._columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows.values())
+        with put_whole(self._folder / SUMMARY) as path:
+            path.write_bytes(_text_of([*self._other_rows(), *self._rows]))
+
+
+def merged_summary(*summaries: bytes) -> bytes:
+    """Return a summary.csv with the rows of several."""
+    return _text_of([row for summary in summaries for row in _rows_in(summary)])
+
+
+def _rows_in(summary: bytes) -> list[Mapping[str, Any]]:
+    try:
+        rows = csv.DictReader(io.StringIO(summary.decode("utf-8"), newline=""))
+        return [row for row in rows if row.get("name") and row.get("path")]
+    except (csv.Error, UnicodeDecodeError):
+        return []
+
+
+def _text_of(rows: list[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [f.name for f in dataclasses.fields(SlideReport)], extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(_newest(rows))
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _newest(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the newest row of each slide and of each name, in the order of time.
+
+    A slide that failed has no outputs, so that another slide may have got its name since: both rows stay.
+    """
+    by_time = sorted(rows, key=lambda row: str(row.get("ended") or ""))
+    of_slide = {row["path"]: row for row in by_time}
+    of_name = {
+        (row["name"], row["path"] if row.get("state") == "failed" else ""): row for row in of_slide.values()
+    }
+    return sorted(of_name.values(), key=lambda row: str(row.get("ended") or ""))
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes a result."""
-    found = {"python": platform.python_version()}
+    found = {"wsiseg": __version__, "python": platform.python_version()}
     for name in VERSIONS_OF:
         try:
             found[name] = metadata.version(name)
@@ -85,4 +139,4 @@ def versions() -> dict[str, str]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -6,32 +6,38 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wsiseg import __version__
+from wsiseg.allocator import give_back
 from wsiseg.config import PredictConfig
 from wsiseg.errors import SlideError, StoreError
 from wsiseg.inference.again import nuclei_again
 from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.layout import create_store
-from wsiseg.inference.numbering import numbered_nuclei
+from wsiseg.inference.numbering import numbered_nuclei, sorted_keys
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.plan import Plan, label_tasks, network_tasks, object_tasks, pyramid_tasks
+from wsiseg.inference.run_log import versions
 from wsiseg.inference.stages import NetworkJob, ObjectsJob, StageResult
 from wsiseg.inference.store import FAILED, FrameInfo, Identity, SlideStore
+from wsiseg.inference.threshold import common_threshold, own_threshold
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
 from wsiseg.objects.geojson import GeoJSONWriter
 from wsiseg.objects.parquet import ParquetWriter
-from wsiseg.slides import open_slide
+from wsiseg.slides.overview import Overview, read_thumbnail
 from wsiseg.slides.sampling import sample_tissue
-from wsiseg.slides.sources import SlideSource
+from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.slides.tissue import Tissue, find_tissue
 from wsiseg.slides.view import SlideView
 
@@ -46,6 +52,7 @@ class FinishedSlide:
     """What a picture needs of a slide whose nuclei are known; `batches` yields their records in order."""
 
     slide: Slide
+    thumbnail: Overview
     tissue: Tissue
     frame: FrameInfo
     name: str
@@ -55,6 +62,11 @@ class FinishedSlide:
 
 
 Draw = Callable[[FinishedSlide], None]
+
+# The longer side of the picture that a preview is drawn on; half to twice as much will do.
+THUMBNAIL_PX = 2000
+# Blocks or tiles; without it freed memory lies about, more of it the longer the slide takes.
+GIVE_BACK_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -70,8 +82,8 @@ class SlideRun:
     observer: Observer
     draw: Draw
 
-    def predict(self) -> SlideReport:
-        """Predict the slide, or skip or resume it.
+    def predict(self, slide: Slide) -> SlideReport:
+        """Predict the slide, which is open, or skip or resume it.
 
         Raises
         ------
@@ -81,21 +93,26 @@ class SlideRun:
             If outputs of other settings are in the way, or cannot be written.
         """
         started = time.perf_counter()
-        with open_slide(self.source.path, reader=self.config.reader) as slide:
-            view = self._view(slide)
-            frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
-            identity = self._identity(slide, frame)
-            report = SlideReport(self.source.name, self.source.path, reader=slide.reader, mpp=frame.mpp)
-            report.model = self.model.sha256[:12]
-            if self._is_finished(identity):
-                self._recall(slide, report)
-                return report
-            report.engine = self._engine_name
-            store = self._open_store(identity, slide, view)
-            pixels = NetworkJob(view, store.tissue, self.kernel, self._table(store), store)
-            objects = ObjectsJob(store, store, store.tissue, self.config.objects, self._threshold)
-            plan, tally = self._compute(pixels, objects, slide)
-            self._finish(store, plan, tally, slide.warnings, report)
+        view = self._view(slide)
+        frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
+        identity = self._identity(slide, frame)
+        report = SlideReport(self.source.name, absolute(self.source.path), reader=slide.reader, mpp=frame.mpp)
+        report.model = self.model.sha256[:12]
+        if self._is_finished(identity):
+            self._recall(slide, report)
+            return report
+        report.versions = " ".join(f"{name}={version}" for name, version in versions().items())
+        tally = Tally(self.observer)
+        with _beside() as beside:
+            engine = beside.submit(lambda: self._engine_name)
+            store = self._open_store(identity, slide, view, engine, beside, tally)
+        report.engine = engine.result()
+        pixels = NetworkJob(view, store.tissue, self.kernel, self._table(store.provenance), store)
+        objects = ObjectsJob(store, store, store.tissue, self.config.objects, store.threshold)
+        plan = self._compute(pixels, objects, slide, tally)
+        self._check_done(pixels, objects)
+        self._report_on(store, plan, tally, slide.warnings, report)
+        self._finish(store, report)
         report.seconds = round(time.perf_counter() - started, 2)
         return report
 
@@ -117,9 +134,8 @@ class SlideRun:
         return view
 
     @property
-    def _threshold(self) -> float:
-        chosen = self.config.objects.threshold
-        return self.model.info.threshold if chosen is None else chosen
+    def _threshold(self) -> float | None:
+        return common_threshold(self.model.info, self.config.objects)
 
     def _identity(self, slide: Slide, frame: FrameInfo) -> Identity:
         objects = {**asdict(self.config.objects), "threshold": self._threshold}
@@ -133,6 +149,7 @@ class SlideRun:
         out = self.outputs
         if self.config.overwrite:
             out.remove()
+        out.remove_torso()
         for path in (out.store, out.unfinished):
             if path.exists():
                 _refuse_other(SlideStore(path), identity)
@@ -145,80 +162,163 @@ class SlideRun:
         self.outputs.remove_leftovers()
         if self.outputs.missing():
             scratch = self.outputs.scratch
-            job = (self.config.objects, self._threshold, self.config.tile_px, self.cluster)
+            job = (self.config.objects, store.threshold, self.config.tile_px, self.cluster)
             with nuclei_again(store, scratch, *job, on_result=Tally(self.observer).add) as again:
-                again.write_keys(write_nuclei(again, self.outputs, self.config))
-                self._draw(again, slide)
+                nuclei = write_nuclei(again, self.outputs, self.config)
+                self._draw(again, slide, read_thumbnail(slide, THUMBNAIL_PX), nuclei)
         report.recall(store.provenance["summary"])
         report.state = "skipped"
 
-    def _open_store(self, identity: Identity, slide: Slide, view: SlideView) -> SlideStore:
+    def _open_store(
+        self,
+        identity: Identity,
+        slide: Slide,
+        view: SlideView,
+        engine: Future[str],
+        beside: ThreadPoolExecutor,
+        tally: Tally,
+    ) -> SlideStore:
         if self.outputs.unfinished.exists():
             return SlideStore(self.outputs.unfinished)
-        tissue = find_tissue(slide, self.config.tissue, identity.frame.mpp / identity.frame.scale_l0)
+        with tally.timed("tissue"):
+            tissue = find_tissue(slide, self.config.tissue, identity.frame.mpp / identity.frame.scale_l0)
         provenance: dict[str, Any] = {
-            "slide": self.source.path,
+            "slide": absolute(self.source.path),
             "name": self.source.name,
             "model": asdict(self.model.info),
+            "versions": versions(),
         }
+        stains = None
         if self.model.info.input == "stains":
-            provenance["stains"] = asdict(StainScale.of(sample_tissue(view, tissue)))
-        return create_store(self.outputs.unfinished, identity, tissue, self.config.tile_px, provenance)
+            stains = beside.submit(lambda: asdict(StainScale.of(sample_tissue(view, tissue))))
 
-    def _table(self, store: SlideStore) -> npt.NDArray[np.float32]:
+        def later() -> dict[str, Any]:
+            measured: dict[str, Any] = {} if stains is None else {"stains": stains.result()}
+            measured["engine"] = engine.result()
+            if self._threshold is None:
+                with tally.timed("threshold"):
+                    measured["threshold"] = self._threshold_of(view, tissue, self._table(measured))
+            return measured
+
+        return create_store(self.outputs.unfinished, identity, tissue, self.config.tile_px, provenance, later)
+
+    def _threshold_of(self, view: SlideView, tissue: Tissue, table: npt.NDArray[np.float32]) -> float:
+        # With a scheduler this machine may not have the workers' device.
+        kernel = self.kernel if self.config.scheduler is None else replace(self.kernel, device="cpu")
+        return own_threshold(view, tissue, kernel, table, self.config.objects, self.model.info.threshold)
+
+    def _table(self, provenance: Mapping[str, Any]) -> npt.NDArray[np.float32]:
         """Return what the network sees of this slide's pixels."""
         if self.model.info.input == "rgb":
             return rgb_table()
-        return stain_table(StainScale(**store.provenance["stains"]))
+        return stain_table(StainScale(**provenance["stains"]))
 
-    def _compute(self, pixels: NetworkJob, objects: ObjectsJob, slide: Slide) -> tuple[Plan, Tally]:
-        tally, store = Tally(self.observer), objects.store
+    def _compute(self, pixels: NetworkJob, objects: ObjectsJob, slide: Slide, tally: Tally) -> Plan:
+        store = objects.store
         network, plan = network_tasks(pixels)
+        cluster = self.cluster.bound(slide.path, slide.reader, str(store.path), self.config.device)
         self.observer.slide_started(self.source.name, plan.megapixels, plan.megapixels_done)
-        self.cluster.run(network | object_tasks(objects, network), tally.add)
-        self.observer.phase("writing polygons")
-        store.write_keys(write_nuclei(store, self.outputs, self.config))
-        self._draw(store, slide)
-        self.observer.phase("writing labels")
-        self.cluster.run(label_tasks(objects), tally.add)
-        for level in range(1, store.levels):
-            self.cluster.run(pyramid_tasks(objects, level), tally.add)
-        return plan, tally
+        with _beside() as beside:
+            thumbnail = beside.submit(read_thumbnail, slide, THUMBNAIL_PX)
+            tasks = network | object_tasks(objects, network) | pyramid_tasks(objects, "", network)
+            cluster.run(tasks, tally.add)
+            give_back()
+            self.observer.phase("writing polygons")
+            store.write_keys(sorted_keys(store))
+            files = self._write_files(store, slide, thumbnail, tally, beside)
+            self.observer.phase("writing labels")
+            labels = label_tasks(objects)
+            cluster.run(labels | pyramid_tasks(objects, "labels/nuclei/", labels), tally.add)
+            self._wait_for(files, store)
+        return plan
 
-    def _draw(self, store: SlideStore, slide: Slide) -> None:
+    def _write_files(
+        self,
+        store: SlideStore,
+        slide: Slide,
+        thumbnail: Future[Overview],
+        tally: Tally,
+        beside: ThreadPoolExecutor,
+    ) -> list[Future[None]]:
+        """Begin polygons and preview, unless a run that was stopped later has written these very files."""
+        if store.noted("files") == self._how and not self.outputs.missing():
+            return []
+
+        def polygons() -> None:
+            with tally.timed("polygons"):
+                write_nuclei(store, self.outputs, self.config)
+
+        def preview() -> None:
+            picture = thumbnail.result()
+            with tally.timed("preview"):
+                self._draw(store, slide, picture, len(store.keys))
+
+        return [beside.submit(polygons), beside.submit(preview)]
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"gzip": self.config.gzip, "split": self.config.split}
+
+    def _wait_for(self, files: list[Future[None]], store: SlideStore) -> None:
+        for file in files:
+            file.result()
+        store.note("files", self._how)
+
+    def _draw(self, store: SlideStore, slide: Slide, thumbnail: Overview, nuclei: int) -> None:
         def batches() -> Iterator[pa.Table]:
             return (table for table, _ in numbered_nuclei(store))
 
-        path = self.outputs.preview
-        self.draw(
-            FinishedSlide(slide, store.tissue, store.frame, self.source.name, len(store.keys), batches, path)
+        name, path = self.source.name, self.outputs.preview
+        self.draw(FinishedSlide(slide, thumbnail, store.tissue, store.frame, name, nuclei, batches, path))
+
+    def _check_done(self, pixels: NetworkJob, objects: ObjectsJob) -> None:
+        """Raise if anything that was written is not on the disk: the folder may have been removed."""
+        self.observer.phase("finishing")
+        there = SlideStore(objects.store.path)
+        left = "is gone"
+        if there.is_of(objects.store):
+            network, _ = network_tasks(replace(pixels, store=there))
+            again = replace(objects, store=there, pixels=there)
+            undone = len(network | object_tasks(again, network) | label_tasks(again))
+            if not undone:
+                return
+            left = f"has lost {undone} of its tiles"
+        raise StoreError(
+            f"{there.path}: {left} while the slide was worked on; run the same command again to go on"
         )
 
-    def _finish(
+    def _report_on(
         self, store: SlideStore, plan: Plan, tally: Tally, warnings: tuple[str, ...], report: SlideReport
     ) -> None:
         frame = store.frame
         area_mm2 = store.tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6
         report.nuclei = len(store.keys)
-        report.tissue_mm2 = round(area_mm2, 4)
+        report.tissue_mm2 = round(area_mm2, 6)
         report.nuclei_per_mm2 = round(report.nuclei / area_mm2, 1) if area_mm2 else 0.0
         report.tiles, report.megapixels = plan.blocks, round(plan.megapixels, 2)
+        report.megapixels_before = round(plan.megapixels_done, 2)
         report.stage_seconds = {step: round(value, 2) for step, value in sorted(tally.seconds.items())}
-        report.failed_tiles = int((np.asarray(store.array("status/network")[:]) == FAILED).sum())
+        report.failed_tiles = int((store.status("network").all() == FAILED).sum())
+        begun_with = store.provenance.get("engine", report.engine)
+        if begun_with != report.engine:
+            # The network's rounding differs between engines.
+            warnings = (*warnings, f"begun with {begun_with}, ended with {report.engine}")
         if not plan.blocks:
             warnings = (
                 *warnings,
                 "no tissue found, so the outputs are empty; --no-tissue takes the whole slide",
             )
         report.warnings = "; ".join(warnings)
-        failures = store.failures()
         if report.failed_tiles:
             report.state = "incomplete"
             report.cause = (
                 f"{report.failed_tiles} of {plan.blocks} tiles cannot be read and were left empty, "
-                f"the first: {failures[0]['cause']}"
+                f"the first: {store.failures()[0]['cause']}"
             )
-        store.annotate(state="complete", failures=failures, summary=report.remembered())
+
+    def _finish(self, store: SlideStore, report: SlideReport) -> None:
+        """Put the store in place."""
+        store.annotate(state="complete", failures=store.failures(), summary=report.remembered())
         try:
             os.replace(self.outputs.unfinished, self.outputs.store)
         except OSError as error:
@@ -229,39 +329,64 @@ class SlideRun:
         self.outputs.remove_leftovers()
 
 
+@contextmanager
+def _beside() -> Iterator[ThreadPoolExecutor]:
+    """Give two threads for what is done beside the workers; what they had not begun by the end is dropped."""
+    pool = ThreadPoolExecutor(2, thread_name_prefix="wsiseg-beside")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 class Tally:
     """Sums of what stages told."""
 
     def __init__(self, observer: Observer) -> None:
         self.seconds: Counter[str] = Counter()
-        self._observer = observer
+        self._observer, self._told = observer, 0
 
     def add(self, result: StageResult) -> None:
-        """Add the result of one block or tile."""
+        """Add the result of one block or tile; now and then let go of what they had in hand."""
+        self._told += 1
+        if self._told % GIVE_BACK_EVERY == 0:
+            give_back()
         for step, value in result.seconds.items():
             self.seconds[step] += value  # type: ignore[assignment]
+        if result.failure is not None:
+            self._observer.tile_failed(result.row, result.col, result.failure)
         self._observer.advanced(result.pixels / 1e6, result.nuclei)
 
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the seconds of a block of code."""
+        started = time.perf_counter()
+        yield
+        self.seconds[step] += time.perf_counter() - started  # type: ignore[assignment]
 
-def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> npt.NDArray[np.int64]:
-    """Stream the records of a store to GeoJSON and Parquet; return the sorted keys of all nuclei."""
-    keys = [np.zeros(0, np.int64)]
+
+def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> int:
+    """Stream the records of a store to GeoJSON and Parquet; return how many nuclei there are."""
     fingerprint = str(store.provenance["identity"]["slide"])
+    nuclei = 0
     with (
         GeoJSONWriter(outputs.geojson, fingerprint, gzip=config.gzip, split=config.split) as geojson,
         ParquetWriter(outputs.parquet) as parquet,
     ):
-        for table, table_keys in numbered_nuclei(store):
+        for table, _ in numbered_nuclei(store):
             geojson.write(table)
             parquet.write(table)
-            keys.append(table_keys)
+            nuclei += table.num_rows
     for stale in set(outputs.geojson_files()) - set(geojson.paths):
         stale.unlink()
-    return np.concatenate(keys)
+    return nuclei
 
 
 def _refuse_other(store: SlideStore, identity: Identity) -> None:
     differences = identity.differences(store.provenance["identity"])
+    before = store.provenance.get("versions", {}).get("wsiseg", __version__)
+    if store.provenance["state"] != "complete" and before != __version__:
+        differences.append(f"wsiseg: begun by {before}, this is {__version__}")
     if differences:
         raise StoreError(
             f"{store.path}: was made with other settings ({'; '.join(differences)}); "

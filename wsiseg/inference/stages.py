@@ -7,7 +7,7 @@ pixel never depends on the tile size, and so neither does the confidence, bit fo
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import SlideError
+from wsiseg.inference.blocks import trimmed_core
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.store import DONE, FAILED, STAIN_DOWNSAMPLE, SlideStore
 from wsiseg.network.architecture import RADIUS_PX
@@ -28,8 +29,6 @@ from wsiseg.slides.view import SlideView
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Blocks are trimmed to the tissue in steps of this many pixels.
-TRIM_PX = 256
 READ_ATTEMPTS = 2
 
 UInt8 = npt.NDArray[np.uint8]
@@ -123,20 +122,6 @@ class _Clock:
         self._last = now
 
 
-def trimmed_core(core: Box, tissue: Tissue, scale_l0: float) -> Box | None:
-    """Return the part of a block's core that is computed: the cells of TRIM_PX that meet tissue, boxed."""
-    cells = [
-        Box(x, y, x + TRIM_PX, y + TRIM_PX).clipped(core)
-        for y in range(core.y0, core.y1, TRIM_PX)
-        for x in range(core.x0, core.x1, TRIM_PX)
-    ]
-    met = [cell for cell in cells if tissue.meets(*(side * scale_l0 for side in cell))]
-    if not met:
-        return None
-    x0, y0, x1, y1 = zip(*met, strict=True)
-    return Box(min(x0), min(y0), max(x1), max(y1))
-
-
 def compute_block(job: NetworkJob, row: int, col: int) -> StageResult:
     """Read one block, run the network and write confidence and stain.
 
@@ -151,19 +136,24 @@ def compute_block(job: NetworkJob, row: int, col: int) -> StageResult:
     try:
         rgb = _read(job.view, window)
     except SlideError as error:
-        store.note_failure(row, col, error.cause)
-        store.array("status/network")[row, col] = FAILED
-        return StageResult("network", row, col, seconds=clock.seconds, failure=error.cause)
+        return give_up_block(job, row, col, error.cause)
     clock.lap("read")
     inner = box.slices_in(window)
-    confidence = np.rint(job.kernel.engine.confidence(rgb, job.table)[inner] * 255).astype(np.uint8)
+    confidence = job.kernel.confidence_u8(rgb, job.table, inner)
     clock.lap("network")
     stain = _halved(haematoxylin_density(rgb[inner]))
-    _write(store, "0", core, box, confidence)
-    _write(store, "haematoxylin", _half_box(core), _half_box(box), stain)
-    store.array("status/network")[row, col] = DONE
+    store.files("0").write(row, col, _whole(core, box, confidence))
+    store.files("haematoxylin").write(row, col, _whole(_half_box(core), _half_box(box), stain))
+    store.status("network").mark(row, col, DONE)
     clock.lap("write")
     return StageResult("network", row, col, box.width * box.height, seconds=clock.seconds)
+
+
+def give_up_block(job: NetworkJob, row: int, col: int, cause: str) -> StageResult:
+    """Mark a block as failed; it stays empty."""
+    job.store.note_failure(row, col, cause)
+    job.store.status("network").mark(row, col, FAILED)
+    return StageResult("network", row, col, failure=cause)
 
 
 def _read(view: SlideView, window: Box) -> UInt8:
@@ -191,11 +181,13 @@ def _halved(array: UInt8) -> UInt8:
     return ((total + 2) >> 2).astype(np.uint8)
 
 
-def _write(store: SlideStore, name: str, core: Box, box: Box, values: UInt8) -> None:
-    """Write a whole core at once (no chunk is read back), zero outside `box`."""
+def _whole(core: Box, box: Box, values: UInt8) -> UInt8:
+    """Return a whole core, zero outside `box`."""
+    if box == core:
+        return values
     whole = np.zeros((core.height, core.width), values.dtype)
     whole[box.slices_in(core)] = values
-    store.array(name)[core.y0 : core.y1, core.x0 : core.x1] = whole
+    return whole
 
 
 def compute_tile(job: ObjectsJob, row: int, col: int) -> StageResult:
@@ -206,26 +198,21 @@ def compute_tile(job: ObjectsJob, row: int, col: int) -> StageResult:
     core, frame = store.tiles.tile(row, col).core, store.frame
 
     def confidence(box: Box) -> UInt8:
-        return _window(pixels, "0", box)
+        return pixels.files("0").read(box)
 
     found = segment(confidence, core, store.tiles.frame, frame.mpp, job.config, job.threshold)
-    found = _within_tissue(found, job)
+    found = _within_computed(_within_tissue(found, job), job)
     clock.lap("objects")
     table = describe(
-        found, lambda box: _window(pixels, "haematoxylin", box), frame.mpp, frame.scale_l0, job.config
+        found, lambda box: pixels.files("haematoxylin").read(box), frame.mpp, frame.scale_l0, job.config
     )
     clock.lap("describe")
-    store.array("work/labels")[core.y0 : core.y1, core.x0 : core.x1] = found.labels.astype(np.uint32)
+    store.files("work/labels").write(row, col, found.labels)
     markers = pa.table({"marker_row": found.markers[:, 0], "marker_col": found.markers[:, 1]})
     store.write_records(row, col, {"nuclei": table, "markers": markers})
-    store.array("status/objects")[row, col] = DONE
+    store.status("objects").mark(row, col, DONE)
     clock.lap("write")
     return StageResult("objects", row, col, nuclei=table.num_rows, seconds=clock.seconds)
-
-
-def _window(store: SlideStore, name: str, box: Box) -> UInt8:
-    values: UInt8 = np.asarray(store.array(name)[box.y0 : box.y1, box.x0 : box.x1])
-    return values
 
 
 def _within_tissue(found: Segmented, job: ObjectsJob) -> Segmented:
@@ -235,22 +222,43 @@ def _within_tissue(found: Segmented, job: ObjectsJob) -> Segmented:
     return found.kept(job.tissue.at(places_l0[:, 1], places_l0[:, 0]))
 
 
+def _within_computed(found: Segmented, job: ObjectsJob) -> Segmented:
+    """Drop what the clean-up has added in blocks that the network did not see, as in a corner between three.
+
+    No tile and no label is looked for there, so that it would be in the polygons alone.
+    """
+    blocks, status = job.store.blocks, job.pixels.status("network")
+    for block in blocks.meeting(found.window):
+        if status.at(block.row, block.col) == DONE:
+            continue
+        inside = block.core.clipped(found.window).slices_in(found.window)
+        if found.window_labels[inside].any():
+            core = block.core
+            rows, cols = found.markers.T
+            off = (rows >= core.y0) & (rows < core.y1) & (cols >= core.x0) & (cols < core.x1)
+            found = found.kept(~off)
+            labels = found.window_labels.copy()
+            labels[inside] = 0
+            found = replace(found, window_labels=labels)
+    return found
+
+
 def paint_labels(job: ObjectsJob, row: int, col: int) -> StageResult:
     """Write one shard of the label image with the final ids: places among the sorted keys, from 1."""
     store, clock = job.store, _Clock()
     keys = store.keys
     core = store.blocks.tile(row, col).core
     painted = np.zeros((core.height, core.width), np.uint32)
-    done = np.asarray(store.array("status/objects")[:]) == DONE
+    status = store.status("objects")
     for tile in store.tiles.meeting(core):
-        if not done[tile.row, tile.col]:
+        if status.at(tile.row, tile.col) != DONE:
             continue
         shared = tile.core.clipped(core)
-        local = _window(store, "work/labels", shared)
+        local = store.files("work/labels").read(shared)
         markers = store.read_records(tile.row, tile.col, "markers")
         painted[shared.slices_in(core)] = _ids(keys, marker_keys(markers, store.frame.width))[local]
-    store.array("labels/nuclei/0")[core.y0 : core.y1, core.x0 : core.x1] = painted
-    store.array("work/status/labels")[row, col] = DONE
+    store.files("labels/nuclei/0").write(row, col, painted)
+    store.status("labels").mark(row, col, DONE)
     clock.lap("labels")
     return StageResult("labels", row, col, seconds=clock.seconds)
 
@@ -288,11 +296,12 @@ def marker_keys(table: pa.Table, width: int) -> npt.NDArray[np.int64]:
 def reduce_level(job: ObjectsJob, group: str, level: int, row: int, col: int) -> StageResult:
     """Write one shard of a pyramid level from the level below: mean of confidence, nearest of labels."""
     store, clock = job.store, _Clock()
-    coarse, fine = store.array(f"{group}{level}"), store.array(f"{group}{level - 1}")
-    shard_px = int(coarse.shards[0]) if coarse.shards else int(coarse.chunks[0])
-    y0, x0 = row * shard_px, col * shard_px
-    y1, x1 = min(y0 + shard_px, coarse.shape[0]), min(x0 + shard_px, coarse.shape[1])
-    source = np.asarray(fine[2 * y0 : 2 * y1, 2 * x0 : 2 * x1])
-    coarse[y0:y1, x0:x1] = source[::2, ::2] if group else _halved(source)
+    coarse, fine = store.files(f"{group}{level}"), store.files(f"{group}{level - 1}")
+    height, width = fine.shape
+    side = 2 * coarse.file_px
+    box = Box(col * side, row * side, (col + 1) * side, (row + 1) * side)
+    source = fine.read(box.clipped(Box(0, 0, width, height)))
+    coarse.write(row, col, source[::2, ::2] if group else _halved(source))
+    store.status(f"{group}{level}").mark(row, col, DONE)
     clock.lap("pyramid")
     return StageResult("pyramid", row, col, seconds=clock.seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from wsiseg import __version__
 from wsiseg.errors import StoreError
+from wsiseg.inference.blocks import SHARD_PX as SHARD_PX
+from wsiseg.inference.chunks import ChunkFiles, StatusFiles
 from wsiseg.slides.tiles import Grid
 from wsiseg.slides.tissue import Tissue
 from wsiseg.whole import put_whole, write_whole
@@ -27,11 +30,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
-SHARD_PX = 1024
 STAIN_DOWNSAMPLE = 2
 MIN_TILE_PX = 64
 
 TODO, DONE, FAILED = 0, 1, 2
+# What is only of use while the slide is worked on is in work/.
+_STATUS = {"network": "status/network", "objects": "status/objects", "labels": "work/status/labels"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Identity:
         Fingerprint of the slide.
     frame : FrameInfo
     objects, tissue : dict
-        The stages' settings; objects with the threshold in use.
+        The stages' settings; the threshold of objects is None where it is the slide's own.
     """
 
     model: str
@@ -66,14 +70,35 @@ class Identity:
     tissue: Mapping[str, Any]
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Return what a stored identity has otherwise, as `name: there != here`."""
+        """Return in words what a stored identity has otherwise."""
         mine = _flat(json.loads(json.dumps(asdict(self))))
         theirs = _flat(stored)
         return [
-            f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} asked for"
+            _HASHED.get(key)
+            or f"{key}: {_in_words(theirs.get(key))} there, {_in_words(mine.get(key))} asked for"
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
+
+
+# Entries that are hashes: nobody reads these.
+_HASHED = {
+    "model": "another model",
+    "slide": "another slide, or its file has changed",
+    "tissue.mask": "another tissue mask",
+}
+
+
+def _in_words(value: Any) -> str:
+    return "the slide's own" if value is None else repr(value)
+
+
+def _maker(stored: Any) -> str:
+    """Say by whom a store was made that is not of our format."""
+    if not isinstance(stored, dict):
+        return "a Zarr store, but not of wsiseg"
+    by = stored.get("versions", {}).get("wsiseg", "of another version")
+    return f"written by wsiseg {by} in format {stored.get('format')!r}"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -115,9 +140,20 @@ class SlideStore:
         stored = self.root.attrs.asdict().get("wsiseg")
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise StoreError(
-                f"{self.path}: not a store of this version of wsiseg; choose another folder or --overwrite"
+                f"{self.path}: {_maker(stored)}, this is wsiseg {__version__}, which reads format {FORMAT}; "
+                "choose another folder, or replace it with --overwrite"
             )
         return stored
+
+    def is_of(self, other: SlideStore) -> bool:
+        """Whether this folder is there and holds what `other` read from it before."""
+        try:
+            work = () if other.provenance["state"] == "complete" else ("work/labels", "work/status/labels")
+            for name in ("0", "haematoxylin", "labels/nuclei/0", *work):
+                self.array(name)
+            return bool(self.provenance["identity"] == other.provenance["identity"])
+        except (StoreError, KeyError):
+            return False
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array of the store by its path."""
@@ -130,6 +166,27 @@ class SlideStore:
             self._arrays[name] = found
         return self._arrays[name]
 
+    def files(self, name: str) -> ChunkFiles:
+        """Return the files of an image, to read and write pixels."""
+        if name not in self._files:
+            self._files[name] = ChunkFiles.of(self.path / name, self.array(name))
+        return self._files[name]
+
+    def status(self, name: str) -> StatusFiles:
+        """Return the files of a status array: "network", "objects", "labels" or that of a pyramid level."""
+        if name not in self._status:
+            path = _STATUS.get(name, f"work/made/{name}")
+            self._status[name] = StatusFiles(self.path / path, self.array(path).shape)
+        return self._status[name]
+
+    @cached_property
+    def _files(self) -> dict[str, ChunkFiles]:
+        return {}
+
+    @cached_property
+    def _status(self) -> dict[str, StatusFiles]:
+        return {}
+
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
         return {}
@@ -138,6 +195,12 @@ class SlideStore:
     def frame(self) -> FrameInfo:
         """The frame of the store's first level."""
         return FrameInfo(**self.provenance["identity"]["frame"])
+
+    @property
+    def threshold(self) -> float:
+        """The threshold at which the store's nuclei are found: the one given, or the slide's own."""
+        given = self.provenance["identity"]["objects"]["threshold"]
+        return float(self.provenance["threshold"] if given is None else given)
 
     @cached_property
     def blocks(self) -> Grid:
@@ -174,12 +237,16 @@ class SlideStore:
                 writer.write_table(table)
             write_whole(target, sink.getvalue())
 
-    def read_records(self, row: int, col: int, name: str) -> pa.Table:
-        """Return one of a tile's tables."""
+    def read_records(self, row: int, col: int, name: str, columns: Sequence[str] = ()) -> pa.Table:
+        """Return one of a tile's tables, or some columns of it."""
         import pyarrow as pa
 
         with pa.OSFile(str(self._record_path(row, col, name)), "rb") as source:
-            return pa.ipc.open_file(source).read_all()
+            if not columns:
+                return pa.ipc.open_file(source).read_all()
+            names = pa.ipc.open_file(source).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[names.index(column) for column in columns])
+            return pa.ipc.open_file(source, options=options).read_all()
 
     def _record_path(self, row: int, col: int, name: str) -> Path:
         return self.path / "work" / "records" / f"{row}-{col}.{name}.arrow"
@@ -213,6 +280,18 @@ class SlideStore:
         ]
         return sorted(found, key=lambda failure: (failure["row"], failure["col"]))
 
+    def note(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep what a later run must know to go on from here."""
+        write_whole(self.path / "work" / f"{name}.json", json.dumps(value).encode())
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """Return what was kept, or None."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / "work" / f"{name}.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        return found
+
     def annotate(self, **values: Any) -> None:
         """Add to the provenance in the root attributes."""
         self.provenance.update(values)
@@ -223,3 +302,14 @@ class SlideStore:
         shutil.rmtree(self.path / "work", ignore_errors=True)
         for leftover in self.path.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
+
+
+def no_store(path: Path) -> str:
+    """Return why there is no store at a path, and what may have been meant."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    if unfinished.exists():
+        return f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
+    found = sorted(path.glob("*.zarr") if path.is_dir() else path.parent.glob("*.zarr"))
+    names = [*map(str, found[:3]), *(["..."] if len(found) > 3 else [])]
+    near = f"; there {'is' if len(found) == 1 else 'are'} {', '.join(names)}" if found else ""
+    return f"{path}: no such store; give a folder OUT/<name>.zarr that `wsiseg predict` wrote{near}"

@@ -9,9 +9,8 @@ import numpy as np
 
 from wsiseg.config import TissueConfig
 from wsiseg.errors import WsisegError
+from wsiseg.inference.blocks import SHARD_PX, trimmed_core
 from wsiseg.inference.engine import Engine
-from wsiseg.inference.stages import trimmed_core
-from wsiseg.inference.store import SHARD_PX
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.slides.reader import open_slide
@@ -113,7 +112,7 @@ def survey(
     return SlideSurvey(source.name, source.path, **known)  # type: ignore[arg-type]
 
 
-def measure_speed(engine: Engine, workers: int, side_px: int = 512) -> float:
+def measure_speed(engine: Engine, workers: int, side_px: int = 320) -> float:
     """Return the seconds per megapixel of the network with all workers busy, from a short trial."""
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,0 +1,57 @@
+"""What the network did not see holds no nuclei: labels and polygons agree where a closing would differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from wsiseg.config import PAPER_CLEAN_UP_UM, ObjectsConfig
+from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.layout import create_store
+from wsiseg.inference.numbering import numbered_nuclei, sorted_keys
+from wsiseg.inference.plan import label_tasks, object_tasks
+from wsiseg.inference.stages import ObjectsJob
+from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore
+from wsiseg.objects.mask import clean_mask
+from wsiseg.objects.scales import Scales
+from wsiseg.slides.tissue import Tissue
+
+SIDE_PX, MPP = 1100, 0.25
+CLEANED = ObjectsConfig(
+    simplify_um=0.0, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM, min_area_um2=1.0
+)
+
+
+def store_of_three_blocks(folder: Path, tile_px: int) -> SlideStore:
+    """A nucleus around the corner where three blocks with tissue meet one without."""
+    tissue = Tissue(np.array([[True, True], [True, False]]), 1024.0)
+    identity = Identity("model", "slide", FrameInfo(SIDE_PX, SIDE_PX, MPP, 1.0), {}, {})
+    store = create_store(folder / f"{tile_px}.zarr", identity, tissue, tile_px, {"name": "corner"})
+    confidence = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    confidence[1000:1040, 1000:1040] = 255
+    confidence[1024:, 1024:] = 0
+    confidence[500:520, 500:520] = 255
+    store.array("0")[:] = confidence
+    for row, col in ((0, 0), (0, 1), (1, 0)):
+        store.array("status/network")[row, col] = DONE
+    return store
+
+
+@pytest.mark.parametrize("tile_px", [300, 2048])
+def test_labels_and_polygons_hold_the_same_pixels(tmp_path: Path, tile_px: int) -> None:
+    store = store_of_three_blocks(tmp_path, tile_px)
+    job = ObjectsJob(store, store, store.tissue, CLEANED, 0.5)
+    with open_cluster(None, 1) as cluster:
+        cluster.run(object_tasks(job, {}), lambda result: None)
+        store.write_keys(sorted_keys(store))
+        cluster.run(label_tasks(job), lambda result: None)
+    labels = np.asarray(store.array("labels/nuclei/0")[:])
+    ((table, _),) = numbered_nuclei(store)
+    areas = shapely.area(shapely.from_wkb(table["geometry"].to_numpy()))
+    assert np.bincount(labels.ravel())[1:].tolist() == areas.tolist()
+    assert not labels[1024:, 1024:].any()
+    closed = clean_mask(np.asarray(store.array("0")[:]), 0.5, Scales.of(MPP, CLEANED))
+    assert closed[1024:, 1024:].any()

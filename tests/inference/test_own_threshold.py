@@ -1,0 +1,91 @@
+"""A model that gives each slide a threshold of its own: from its tissue alone, kept in the store."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from outputs import array, digests, predicted
+
+from wsiseg import export
+from wsiseg.config import ObjectsConfig
+from wsiseg.inference.damage import damage_in
+from wsiseg.inference.store import SlideStore
+from wsiseg.network.model import load_model, save_model
+from wsiseg.objects.threshold import most_convex
+
+
+@pytest.fixture(scope="module")
+def adaptive(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path:
+    """The model set by hand, made adaptive."""
+    model, path = load_model(model_file), tmp_path_factory.mktemp("adaptive") / "model.safetensors"
+    save_model(path, model.network, dataclasses.replace(model.info, adaptive=True, threshold=0.45))
+    return path
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of 700 x 560 px with more than 100 nuclei, small enough to be looked at as a whole."""
+    from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic_image
+
+    slide = SyntheticSlide(700, 560, seed=1, tissue_share=1.0, pen=False, stain_variation=0.0)
+    return write_synthetic_image(tmp_path_factory.mktemp("slides") / "field.png", slide)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, field: Path, adaptive: Path) -> Path:
+    folder = tmp_path_factory.mktemp("out")
+    predicted(field, folder, adaptive, slide_mpp=0.25)
+    return folder
+
+
+def test_it_is_the_one_of_most_convex_nuclei(out: Path) -> None:
+    store = SlideStore(out / "field.zarr")
+    assert damage_in(store.path) is None
+    confidence = array(store.path, "0").astype(np.uint8)
+    assert store.threshold == most_convex([confidence], 0.25, ObjectsConfig(), 0.45) != 0.45
+
+
+def test_the_same_threshold_given_finds_the_same_nuclei(
+    out: Path, field: Path, model_file: Path, tmp_path: Path
+) -> None:
+    chosen = ObjectsConfig(threshold=SlideStore(out / "field.zarr").threshold)
+    predicted(field, tmp_path, model_file, slide_mpp=0.25, objects=chosen)
+    names = ("field.parquet", "0", "labels/nuclei/0")
+    assert {n: digests(tmp_path, "field")[n] for n in names} == {n: digests(out, "field")[n] for n in names}
+
+
+def test_on_a_slide_tiles_and_workers_change_nothing(svs_slide: Path, adaptive: Path, tmp_path: Path) -> None:
+    predicted(svs_slide, tmp_path / "a", adaptive, tile_px=2048, workers=1)
+    predicted(svs_slide, tmp_path / "b", adaptive, tile_px=300, workers=3)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    assert 0.2 <= SlideStore(tmp_path / "a" / "slide.zarr").threshold <= 0.8
+
+
+def test_lost_files_and_exports_are_of_the_same_threshold(
+    out: Path, field: Path, adaptive: Path, tmp_path: Path
+) -> None:
+    before = digests(out, "field")
+    assert export(out / "field.zarr", tmp_path / "export").nuclei > 0
+    assert (tmp_path / "export" / "field.geojson").read_bytes() == (out / "field.geojson").read_bytes()
+    shutil.copytree(out, tmp_path / "again")
+    (tmp_path / "again" / "field.parquet").unlink()
+    report = predicted(field, tmp_path / "again", adaptive, slide_mpp=0.25)[0]
+    assert (report.state, digests(tmp_path / "again", "field")) == ("skipped", before)
+
+
+def test_another_threshold_is_refused_in_words(out: Path, field: Path, adaptive: Path) -> None:
+    given = ObjectsConfig(threshold=0.5)
+    report = predicted(field, out, adaptive, slide_mpp=0.25, objects=given)[0]
+    assert "objects.threshold: the slide's own there, 0.5 asked for" in report.cause
+
+
+def test_a_slide_without_tissue_takes_the_model_s(adaptive: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (400, 300), (245, 245, 245)).save(tmp_path / "glass.png")
+    predicted(tmp_path / "glass.png", tmp_path / "out", adaptive, slide_mpp=0.25)
+    assert SlideStore(tmp_path / "out" / "glass.zarr").threshold == 0.45

@@ -1,0 +1,27 @@
+"""Imports and loads all that `predict` needs, for processes that start from one that has imported this."""
+
+from __future__ import annotations
+
+import cv2  # noqa: F401
+import numpy as np
+import openvino  # noqa: F401
+import outputs  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import zarr.storage  # noqa: F401
+
+from wsiseg.config import ObjectsConfig
+from wsiseg.inference import engine  # noqa: F401
+from wsiseg.objects.records import describe
+from wsiseg.objects.segment import segment_whole
+
+
+def find_one() -> None:
+    """Find a nucleus, which loads the compiled code."""
+    confidence = np.zeros((96, 96), np.uint8)
+    confidence[40:60, 40:60] = 255
+    config = ObjectsConfig()
+    found = segment_whole(confidence, 0.25, config, 0.5)
+    describe(found, lambda box: np.zeros((box.height, box.width), np.uint8), 0.25, 1.0, config)
+
+
+find_one()
