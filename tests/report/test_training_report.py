@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import numpy as np
 import pytest
+from html_pages import Page
 from PIL import Image
+from small_fit import CONFIG, small_fit
 
-from wsiseg.report.contact_sheet import contact_sheet
+from wsiseg.errors import UsageError
+from wsiseg.report.contact_sheet import cells, contact_sheet
 from wsiseg.report.training_figures import Samples, figure1, figure4
-from wsiseg.report.training_run import draw_run, fit, reselect
-from wsiseg.training.config import TrainingConfig
+from wsiseg.report.training_report import write_report
+from wsiseg.report.training_run import draw_run, redraw, reselect
 from wsiseg.training.run import read_states
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.training.selection import choose
+from wsiseg.training.selection import choice_of, choose
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    generator = np.random.default_rng(0)
-    for i in range(2):
-        image = generator.integers(60, 240, (100, 110, 3)).astype(np.uint8)
-        Image.fromarray(image).save(folder / f"field-{i}.png")
-    config = TrainingConfig(
-        classes=2, patch_px=24, stride_px=12, crop_px=80, batch_size=2, epochs=2, images_once=True,
-        validation_crops=2, validation_px=64, repeats=2,
-    )  # fmt: skip
-    fit([str(folder)], folder / "run", config, slide_mpp=0.25, threads=1, workers=1)
-    return RunFolder(folder / "run"), config
+    small_fit(folder, folder / "run")
+    return RunFolder(folder / "run"), CONFIG
 
 
 def test_everything_is_drawn(finished):
@@ -36,9 +34,67 @@ def test_everything_is_drawn(finished):
     for name in drawn:
         with Image.open(run.path / name) as image:
             assert min(image.size) > 200
-    page = (run.path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
-    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_report_is_one_file_that_shows_everything(finished):
+    run, config = finished
+    page = Page(run.path / "report.html")
+    assert (run.path / "report.html").stat().st_size < 1_000_000
+    sources = [found[key] for _, found in page.tags for key in ("src", "href") if found.get(key)]
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert all("alt" in image for image in page.all("img"))
+    # 2 repeats x 2 channels, each with the 2 samples, next to which they are shown.
+    commands = [button["data-copy"] for button in page.all("button", **{"class": "choose"})]
+    where = shlex.quote(str(run.path))
+    assert commands == [f"wsiseg fit --select {r}:{c} -o {where}" for r in (1, 2) for c in (0, 1)]
+    assert sum("sample" in (image["alt"] or "") for image in page.all("img")) == 4 * 2
+    chosen = choose(read_states(run, config))
+    (cell,) = page.all("td", **{"aria-current": "true"})
+    assert cell["data-picture"].startswith(f"Repeat {chosen.repeat}, channel {chosen.channel}:")
+    assert page.text.count("epoch 1") >= 1
+    assert len(page.all("rect", **{"class": "positive"}) + page.all("rect", **{"class": "negative"})) >= 4
+    for title in ("Loss", "Skipped steps", "Score of the channels", "Channel 1", "field-0", "torch"):
+        assert title in page.text
+    values = [json.loads(text) for text in page.data]
+    assert [line["name"] for line in values[0]["lines"]] == ["Repeat 1", "Repeat 2"]
+    history = read_states(run, config)[1].history
+    assert float(values[0]["lines"][0]["values"][0]) == pytest.approx(history[0].loss, rel=1e-3)
+
+
+def test_many_repeats_stay_small(finished):
+    run, config = finished
+    state = read_states(run, config)[1]
+    states = dict.fromkeys(range(1, 201), state)
+    noise = np.random.default_rng(0)
+    pixels = noise.integers(0, 255, (3, 300, 300, 3)).astype(np.uint8)
+    samples = Samples(pixels, noise.random((3, 3, 300, 300), np.float32))
+    chosen = choice_of(150, state, 1)
+    rows = list(cells(states, samples, chosen))
+    assert len(rows) == 24
+    assert [cell.choice.repeat for row in rows for cell in row if cell.chosen] == [150]
+    page = run.path / "report.html"
+    kept = page.read_bytes()
+    write_report(run, states, samples, rows, chosen)
+    size = page.stat().st_size
+    assert "176 more repeats" in Page(page).text
+    page.write_bytes(kept)
+    assert size < 4_000_000
+
+
+def test_a_run_is_drawn_again_as_it_was(finished):
+    run, _ = finished
+    before = (run.path / "report.html").read_bytes()
+    (run.path / "report.html").unlink()
+    assert redraw(run.path) == run.path / "report.html"
+    assert (run.path / "report.html").read_bytes() == before
+
+
+def test_a_run_without_a_model_is_said(finished, tmp_path):
+    run, _ = finished
+    described = {key: value for key, value in run.read().items() if key != "chosen"}
+    RunFolder(tmp_path).write(described)
+    with pytest.raises(UsageError, match="no model was chosen yet"):
+        redraw(tmp_path)
 
 
 def test_figures_show_epochs_and_patches(finished):
@@ -56,7 +112,8 @@ def test_the_chosen_channel_alone_is_framed(finished):
     run, config = finished
     states = read_states(run, config)
     choice = choose(states)
-    figure = contact_sheet(states, Samples.read(run.samples), choice)
+    samples = Samples.read(run.samples)
+    figure = contact_sheet(list(cells(states, samples, choice)), samples)
     framed = [axis.get_title() for axis in figure.axes if axis.spines["top"].get_linewidth() > 2]
     assert len(framed) == 1
     assert framed[0].startswith(f"{choice.repeat}:{choice.channel} ")
@@ -79,6 +136,6 @@ def test_names_in_the_report_are_escaped(finished):
     described = run.read()
     run.write({**described, "failures": [{"path": "<script>alert(1)</script>", "cause": "a & b"}]})
     draw_run(run, choose(read_states(run, config)))
-    page = (run.path / "report.html").read_text()
-    assert "<script>" not in page
-    assert "a &amp; b" in page
+    page = Page(run.path / "report.html")
+    assert "<script>alert(1)</script>: a & b" in page.text
+    assert "alert(1)" not in "".join(page.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from wsiseg.errors import StoreError
 from wsiseg.report.legend import colours, with_legend
-from wsiseg.whole import put_whole
+from wsiseg.whole import write_whole
 
 Rgb = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
@@ -126,15 +127,17 @@ def _add_nuclei(picture: _Picture, batch: Any) -> None:
     """Draw the outlines of a batch, or count its nuclei where they lie."""
     import shapely
 
-    polygons = np.asarray(batch, dtype=object)
-    if len(polygons) and isinstance(polygons[0], bytes):
+    polygons = np.array([shape for shape in batch if shape is not None], dtype=object)
+    if not len(polygons):
+        return
+    if isinstance(polygons[0], bytes):
         polygons = shapely.from_wkb(polygons)
     if picture.shows_outlines:
-        rings = shapely.get_rings(polygons)
-        coordinates, which = shapely.get_coordinates(rings, return_index=True)
-        parts = np.split(coordinates, np.flatnonzero(np.diff(which)) + 1) if len(coordinates) else []
+        _, coordinates, ends = shapely.to_ragged_array(polygons)
+        fixed = _fixed_point(coordinates, picture.px_l0)
+        rings = [fixed[begin:end] for begin, end in pairwise(ends[0].tolist())]
         thickness = 2 if NUCLEUS_UM / picture.mpp >= 40 else 1
-        _draw_rings(picture, parts, NUCLEI_COLOUR, thickness)
+        _draw_rings(picture, rings, NUCLEI_COLOUR, thickness)
         return
     places = shapely.get_coordinates(shapely.centroid(polygons)) / (picture.px_l0 * BIN_PX)
     rows, cols = picture.counts.shape
@@ -144,16 +147,15 @@ def _add_nuclei(picture: _Picture, batch: Any) -> None:
 
 
 def _draw_rings(
-    picture: _Picture, rings_l0: Sequence[Points], colour: tuple[int, int, int], thickness: int
+    picture: _Picture, fixed: Sequence[npt.NDArray[np.int32]], colour: tuple[int, int, int], thickness: int
 ) -> None:
     import cv2
 
-    fixed = [_fixed_point(ring, picture.px_l0) for ring in rings_l0]
     cv2.polylines(picture.rgb, fixed, True, colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def _fixed_point(ring_l0: Points, px_l0: float) -> npt.NDArray[np.int32]:
-    """Return a ring as cv2 takes it: pixel centres at whole numbers, in fixed point."""
+    """Return points as cv2 takes them: pixel centres at whole numbers, in fixed point."""
     return np.rint((np.asarray(ring_l0) / px_l0 - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
 
 
@@ -165,7 +167,7 @@ def _draw_tissue(picture: _Picture, outlines_l0: Sequence[Points]) -> int:
     rings = [_fixed_point(ring, picture.px_l0) for ring in outlines_l0]
     if rings:
         cv2.fillPoly(inside, rings, 1, cv2.LINE_8, _FRACTION_BITS)
-    _draw_rings(picture, outlines_l0, TISSUE_COLOUR, 1)
+    _draw_rings(picture, rings, TISSUE_COLOUR, 1)
     return int(inside.sum())
 
 
@@ -190,10 +192,16 @@ def _overlay_density(picture: _Picture) -> float:
 
 
 def _save(rgb: Rgb, path: Path) -> None:
-    from PIL import Image
+    import cv2
 
+    # A quarter of the time of the usual way to pack a PNG, for a twentieth more bytes.
+    packing = [
+        cv2.IMWRITE_PNG_COMPRESSION, 1,
+        cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+        cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
+    ]  # fmt: skip
+    data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), packing)[1]
     try:
-        with put_whole(path) as beside:
-            Image.fromarray(rgb).save(beside, format="PNG", compress_level=2)
+        write_whole(path, data.tobytes())
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error

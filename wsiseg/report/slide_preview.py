@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from wsiseg.inference.slide import FinishedSlide
-from wsiseg.report.preview import MAX_SIDE_PX, write_preview
-from wsiseg.slides.overview import read_overview
+from wsiseg.report.preview import write_preview
+from wsiseg.report.thumbnail import start_report
 
 
 def draw_preview(finished: FinishedSlide) -> None:
-    """Write the preview PNG of a slide whose nuclei are known."""
-    slide, frame = finished.slide, finished.frame
-    overview = read_overview(slide, max(1.0, max(slide.dimensions) / MAX_SIDE_PX))
+    """Write the preview PNG of a slide whose nuclei are known, and the thumbnail of its report."""
+    frame, overview = finished.frame, finished.thumbnail
+    start_report(finished.path.parent, finished.name, overview.rgb)
     write_preview(
         finished.path,
         overview.rgb,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def figure1(state: RepeatState, config: TrainingConfig, samples: Samples, number
         maps = samples.maps(with_weights(state.weights[epoch]), 0)
         _show(axis, maps[channel], f"epoch {epoch}")
         axis.images[0].set(cmap="viridis", clim=(0, 1))
-        _outline_patches(axis, maps, channel, config, epoch)
+        _outline_patches(axis, sampled_patches(maps, channel, config, epoch), config.patch_px)
     figure.suptitle(
         f"{name_of(number)}, channel {channel}: confidence and patches drawn (white positive, red negative)",
         fontsize=10,
@@ -76,10 +77,16 @@ def figure1(state: RepeatState, config: TrainingConfig, samples: Samples, number
     return figure
 
 
+def patch_shares(state: RepeatState) -> npt.NDArray[np.float64]:
+    """Return how candidate patches are distributed over A and over B: (epochs, 2, K, bins), sums of 1."""
+    counts = torch.stack(state.histograms).numpy().astype(np.float64)
+    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+    return shares
+
+
 def figure4(state: RepeatState, number: int) -> Figure:
     """Draw how mean confidence A and mean entropy B of candidate patches are distributed at each epoch."""
-    counts = torch.stack(state.histograms).numpy().astype(np.float64)
-    shares = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+    shares = patch_shares(state)
     epochs, _, classes, _ = shares.shape
     figure = Figure(figsize=(2.8 * classes + 0.8, 5.0), layout="constrained")
     axes = figure.subplots(2, classes, squeeze=False, sharex=True, sharey=True)
@@ -129,19 +136,37 @@ def _show(axis: Any, image: npt.NDArray[Any], title: str) -> None:
     axis.set_yticks([])
 
 
-def _outline_patches(
-    axis: Any, maps: npt.NDArray[np.float32], channel: int, config: TrainingConfig, epoch: int
-) -> None:
+@dataclass(frozen=True)
+class Patch:
+    """A patch that was drawn: its top left corner in pixels, and its sign."""
+
+    row: int
+    col: int
+    positive: bool
+
+
+def sampled_patches(
+    maps: npt.NDArray[np.float32], channel: int, config: TrainingConfig, epoch: int
+) -> list[Patch]:
+    """Return the patches that the sampler draws on confidence maps, float32 (K, S, S); none on small ones."""
     side = config.patch_px
     confidence = torch.from_numpy(maps)[None]
     if min(confidence.shape[-2:]) < side:
-        return
+        return []
     generator = torch_generator(Stage.STEP, config.seed, epoch)
     draw, _, _ = draw_patches(confidence, config.sampler, side, config.stride_px, config.draws, generator)
     corners = patch_corners(confidence.shape[-2], confidence.shape[-1], side, config.stride_px)
     drawn = zip(draw.index[0, channel], draw.positive[0, channel], draw.valid[0, channel], strict=True)
-    for index, positive, valid in drawn:
-        if valid:
-            row, col = corners[index].tolist()
-            colour = "white" if positive else "red"
-            axis.add_patch(Rectangle((col, row), side, side, fill=False, edgecolor=colour, linewidth=1.2))
+    return [
+        Patch(int(corners[index, 0]), int(corners[index, 1]), bool(positive))
+        for index, positive, valid in drawn
+        if valid
+    ]
+
+
+def _outline_patches(axis: Any, patches: Sequence[Patch], side: int) -> None:
+    for patch in patches:
+        colour = "white" if patch.positive else "red"
+        axis.add_patch(
+            Rectangle((patch.col, patch.row), side, side, fill=False, edgecolor=colour, linewidth=1.2)
+        )

@@ -2,77 +2,235 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import json
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wsiseg.report.training_figures import name_of
+import numpy as np
+import numpy.typing as npt
+
+from wsiseg.command_text import command_line
+from wsiseg.report.charts import Curves, Series, curves
+from wsiseg.report.contact_sheet import TILES, Cell
+from wsiseg.report.legend import colours
+from wsiseg.report.page import data_uri, jpeg, number, png, write_page
+from wsiseg.report.training_figures import Samples, name_of, patch_shares, sampled_patches
+from wsiseg.training.config import TrainingConfig, consensus_config
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.whole import write_whole
+from wsiseg.training.selection import Choice, choice_of
+from wsiseg.training.state import RepeatState, with_weights
+from wsiseg.training.trainer import snapshot_epochs
 
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;text-align:left}"
-    "img{max-width:100%}code{background:#f3f3f3;padding:.1rem .3rem}tr.chosen{font-weight:bold}"
-)
+# Sides of the pictures in px, so that a report stays far below 5 MB however many repeats there are.
+TILE_PX, SMALL_TILE_PX, FEW_CELLS = 224, 144, 64
+FIGURE_PX = 320
+# Of the patches of an epoch; what is above has the brightest colour.
+HIGHEST_SHARE = 0.5
+SHARE_TICKS = (0.0, 0.02, 0.1, 0.25, 0.5)
+
+Pixels = npt.NDArray[np.uint8]
 
 
-def write_report(folder: RunFolder, rows: list[dict[str, Any]]) -> None:
+def write_report(
+    folder: RunFolder,
+    states: Mapping[int, RepeatState],
+    samples: Samples,
+    rows: Sequence[Sequence[Cell]],
+    choice: Choice,
+) -> None:
     """Write report.html.
 
     Parameters
     ----------
     folder : RunFolder
-        With run.json, the contact sheet and the figures in it.
-    rows : list of dict
-        The best channel of each repeat: repeat, channel, epoch, score, dice, chosen.
+        With run.json in it.
+    states : mapping
+        Repeat number, 0 for the consensus -> its state.
+    samples : Samples
+    rows : sequence of sequences of Cell
+        The contact sheet.
+    choice : Choice
+        What became the model.
     """
     described = folder.read() or {}
-    chosen = described.get("chosen", {})
-    summary = (
-        f"{len(described.get('slides', []))} slides or images, preset {described['config']['preset']}, "
-        f"state: {described['state']}. Model: repeat {chosen.get('repeat')}, "
-        f"channel {chosen.get('channel')}, epoch {chosen.get('epoch')}, chosen by {chosen.get('by')}. Use it:"
+    config = folder.config()
+    run = folder.path.resolve()
+    shown = [row[0].choice.repeat for row in rows]
+    seconds = {n: sum(record.seconds for record in state.history) for n, state in states.items()}
+    write_page(
+        folder.path / "report.html",
+        "fit.html",
+        name=run.name,
+        state=described.get("state", ""),
+        preset=config.preset,
+        mpp=config.mpp,
+        choice=choice,
+        choice_name=name_of(choice.repeat),
+        whole_dice=(described.get("chosen") or {}).get("dice_whole_images"),
+        seconds=sum(seconds.values()),
+        slides=described.get("slides", []),
+        failures=described.get("failures", []),
+        predict_command=command_line("wsiseg", "predict", "SLIDES", "-m", run, "-o", "OUT"),
+        tiles=[_jpeg(tile, _tile_px(rows)) for tile in samples.pixels[:TILES]],
+        rows=[_row(row, run, _tile_px(rows)) for row in rows],
+        left_out=len(states) - len(shown),
+        charts=_charts(states, shown, choice),
+        figure1=_figure1(states[choice.repeat], _settings_of(config, choice), samples, choice),
+        patch_px=config.patch_px,
+        sample_px=samples.pixels.shape[1],
+        figure4=_figure4(states[choice.repeat]),
+        figure4_epochs=len(states[choice.repeat].histograms),
+        share_ramp=_ramp(),
+        share_ticks=[
+            (round(100 * np.sqrt(v / HIGHEST_SHARE), 1), f"{number(100 * v)} %") for v in SHARE_TICKS
+        ],
+        repeats=[_best(n, state, choice, seconds[n]) for n, state in sorted(states.items())],
+        has_dice=choice.dice is not None,
+        facts=_facts(described, config),
+        settings=json.dumps(described.get("config"), indent=2),
+        report_command=command_line("wsiseg", "report", run),
     )
-    parts = [
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>wsiseg fit</title>",
-        f"<style>{STYLE}</style><h1>wsiseg fit</h1>",
-        f"<p>{_text(summary)} <code>wsiseg predict SLIDES -m {_text(folder.path.name)} -o OUT</code></p>",
-        "<h2>Repeats, each at its best channel and epoch</h2>",
-        _table(rows),
-        "<h2>What every channel sees</h2>",
-        _image(folder.path / "contact-sheet.png"),
+
+
+def _settings_of(config: TrainingConfig, choice: Choice) -> TrainingConfig:
+    return config if choice.repeat else consensus_config(config)
+
+
+def _tile_px(rows: Sequence[Sequence[Cell]]) -> int:
+    return TILE_PX if sum(map(len, rows)) <= FEW_CELLS else SMALL_TILE_PX
+
+
+def _jpeg(picture: Pixels, side_px: int, quality: int = 80) -> str:
+    import cv2
+
+    if picture.shape[0] > side_px:
+        smaller = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA)
+        picture = np.asarray(smaller, np.uint8)
+    return data_uri(jpeg(picture, quality), "jpeg")
+
+
+def _row(row: Sequence[Cell], run: Any, side_px: int) -> dict[str, Any]:
+    cells = []
+    for cell in row:
+        chosen = cell.choice
+        cells.append(
+            {
+                "choice": chosen,
+                "chosen": cell.chosen,
+                "maps": [_jpeg(np.rint(m * 255).astype(np.uint8), side_px) for m in cell.maps],
+                "command": command_line(
+                    "wsiseg", "fit", "--select", f"{chosen.repeat}:{chosen.channel}", "-o", run
+                ),
+            }
+        )
+    return {"name": name_of(row[0].choice.repeat), "cells": cells}
+
+
+def _charts(states: Mapping[int, RepeatState], shown: Sequence[int], choice: Choice) -> list[Curves]:
+    """Return loss, skips and scores over epochs: a line a repeat, and a line a channel of the chosen one."""
+
+    def lines(value: Any) -> list[Series]:
+        return [
+            (name_of(n), n == choice.repeat, [value(n, record) for record in states[n].history])
+            for n in shown
+        ]
+
+    def channel(n: int) -> int:
+        return choice.channel if n == choice.repeat else states[n].best_channel
+
+    mine = states[choice.repeat].history
+    scores: list[Series] = [
+        (f"Channel {k}", k == choice.channel, [record.scores[k] for record in mine])
+        for k in range(len(mine[0].scores))
     ]
-    for number in sorted({row["repeat"] for row in rows}):
-        parts.append(f"<h2>{name_of(number)}</h2>")
-        parts.extend(_image(folder.repeat(number) / name) for name in ("figure1.png", "figure4.png"))
-    if described.get("failures"):
-        items = "".join(f"<li>{_text(f['path'])}: {_text(f['cause'])}</li>" for f in described["failures"])
-        parts.append(f"<h2>Left out</h2><ul>{items}</ul>")
-    parts.append(f"<h2>Settings</h2><pre>{_text(json.dumps(described.get('config'), indent=2))}</pre></html>")
-    write_whole(folder.path / "report.html", "\n".join(parts).encode())
+    charts = [
+        curves("Loss", "mean of an epoch's steps", "", lines(lambda n, record: record.loss)),
+        curves(
+            "Skipped steps", "% of an epoch",
+            "Steps in which a channel had no positive or no negative patch.",
+            lines(lambda n, record: 100 * record.skips / max(1, record.steps)), 0.0,
+        ),
+        curves(
+            "Score", "each at its best channel", "Agreement with the haematoxylin stain, without labels.",
+            lines(lambda n, record: record.scores[channel(n)]),
+        ),
+        curves("Score of the channels", name_of(choice.repeat), "", scores),
+    ]  # fmt: skip
+    if choice.dice is not None:
+        dice = lines(lambda n, record: None if record.dice is None else record.dice[channel(n)])
+        charts.append(curves("Dice", "with the labels", "Labels choose and never train.", dice))
+    return charts
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    columns = ("repeat", "channel", "epoch", "score", "dice")
-    head = "".join(f"<th>{name}</th>" for name in columns)
-    lines = []
-    for row in rows:
-        cells = "".join(f"<td>{_text(row[name])}</td>" for name in columns)
-        lines.append(f"<tr class='{'chosen' if row['chosen'] else ''}'>{cells}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+def _figure1(
+    state: RepeatState, config: TrainingConfig, samples: Samples, choice: Choice
+) -> list[dict[str, Any]]:
+    """Return confidence and drawn patches of one image at five epochs, as in the paper's figure 1."""
+    epochs = [epoch for epoch in snapshot_epochs(config.epochs) if epoch in state.weights]
+    found = []
+    for epoch in epochs:
+        maps = samples.maps(with_weights(state.weights[epoch]), 0)
+        patches = sampled_patches(maps, choice.channel, config, epoch)
+        found.append(
+            {
+                "epoch": epoch,
+                "image": _jpeg(samples.pixels[0], FIGURE_PX, 85),
+                "map": _jpeg(colours(maps[choice.channel].astype(np.float32)), FIGURE_PX, 85),
+                "patches": patches,
+                "positives": sum(patch.positive for patch in patches),
+            }
+        )
+    return found
 
 
-def _image(path: Path) -> str:
-    if not path.exists():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f"<p><img alt='{_text(path.stem)}' src='data:image/png;base64,{data}'></p>"
+def _figure4(state: RepeatState) -> list[dict[str, Any]]:
+    """Return how patches are distributed over A and B at each epoch, a pair of maps a channel."""
+    shares = patch_shares(state)
+    drawn = np.sqrt(np.clip(shares / HIGHEST_SHARE, 0, 1)).astype(np.float32)
+
+    def picture(row: int, channel: int) -> str:
+        return data_uri(png(colours(np.ascontiguousarray(drawn[:, row, channel].T[::-1]))), "png")
+
+    return [
+        {"channel": k, "confidence": picture(0, k), "entropy": picture(1, k)} for k in range(shares.shape[2])
+    ]
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    return html.escape(f"{value:.3f}" if isinstance(value, float) else str(value))
+def _ramp() -> str:
+    ramp = colours(np.linspace(0, 1, 11, dtype=np.float32)[None])[0]
+    return ", ".join(f"rgb({r} {g} {b})" for r, g, b in ramp.tolist())
+
+
+def _best(n: int, state: RepeatState, choice: Choice, seconds: float) -> dict[str, Any]:
+    best = choice if n == choice.repeat else choice_of(n, state, state.best_channel)
+    return {
+        "name": name_of(n),
+        "choice": best,
+        "chosen": n == choice.repeat,
+        "epochs": len(state.history),
+        "skips": sum(record.skips for record in state.history),
+        "steps": sum(record.steps for record in state.history),
+        "seconds": seconds,
+    }
+
+
+def _facts(described: Mapping[str, Any], config: TrainingConfig) -> list[tuple[str, str]]:
+    versions = described.get("versions") or {}
+    labels = described.get("labels")
+    consensus = f", {config.consensus_epochs} of the consensus" if config.consensus_epochs else ""
+    return [
+        ("Preset", config.preset),
+        ("The network sees", f"{config.input} at {number(config.mpp)} µm per pixel"),
+        ("Repeats", str(config.repeats)),
+        ("Epochs", f"{config.epochs}{consensus}"),
+        ("Crops", f"{config.crop_px} px, {config.batch_size} a step"),
+        ("Patches", f"{config.patch_px} px, {config.draws} a class and image, sampler {config.sampler}"),
+        ("Similarity", config.similarity),
+        ("Learning rate", f"{config.learning_rate:g}, {config.schedule}"),
+        ("Stain target", f"weight {config.target.weight:g}" if config.target.weight else "none"),
+        ("Threshold", "each slide's own" if config.adaptive else f"{config.threshold:g}"),
+        ("Labels", f"of {len(labels)} images, to choose" if labels else "none"),
+        ("Seed", str(config.seed)),
+        ("Device", f"{described.get('device', '')}, {described.get('threads', '')} threads"),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))),
+    ]

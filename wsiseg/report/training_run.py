@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from wsiseg.report.training_figures import Samples, draw_repeat, save_figure
+from wsiseg.allocator import share_arenas
+from wsiseg.errors import UsageError
 from wsiseg.training import run
 from wsiseg.training.config import TrainingConfig, consensus_config
 from wsiseg.training.observer import Observer
 from wsiseg.training.run import FitResult, read_states
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.training.selection import Choice, choice_of
+from wsiseg.training.selection import Choice
 from wsiseg.training.state import FILE_NAME
+
+REPORT = "report.html"
 
 
 def fit(
@@ -44,12 +48,13 @@ def fit(
     observer : Observer, optional
         Is told of the progress.
     **settings
-        reader, slide_mpp, tissue, device, workers, threads, max_minutes, select, overwrite.
+        reader, slide_mpp, tissue, device, workers, threads, max_minutes, select, prior, overwrite.
 
     Returns
     -------
     FitResult
     """
+    share_arenas()
     result = run.fit(slides, output, config, labels, observer=observer, **settings)
     draw_run(RunFolder(result.output), result.choice)
     return result
@@ -62,9 +67,27 @@ def reselect(output: str | os.PathLike[str], select: str) -> Choice:
     return choice
 
 
+def redraw(output: str | os.PathLike[str]) -> Path:
+    """Draw the figures, the contact sheet and the report of a run again; return the report.
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or none of which a model was chosen.
+    """
+    folder = RunFolder(Path(output))
+    folder.config()
+    chosen: dict[str, Any] | None = (folder.read() or {}).get("chosen")
+    if chosen is None:
+        raise UsageError(f"{folder.path}: no model was chosen yet; go on with `wsiseg fit`")
+    draw_run(folder, Choice(**{field.name: chosen[field.name] for field in fields(Choice)}))
+    return folder.path / REPORT
+
+
 def draw_run(folder: RunFolder, choice: Choice) -> None:
     """Draw the figures that are missing or older than their repeat, the contact sheet and the report."""
-    from wsiseg.report.contact_sheet import contact_sheet
+    from wsiseg.report.contact_sheet import cells, contact_sheet
+    from wsiseg.report.training_figures import Samples, draw_repeat, save_figure
     from wsiseg.report.training_report import write_report
 
     config = folder.config()
@@ -75,12 +98,9 @@ def draw_run(folder: RunFolder, choice: Choice) -> None:
         if not _is_newer(path / "figure4.png", path / FILE_NAME):
             settings = config if number else consensus_config(config)
             draw_repeat(path, state, settings, samples, number)
-    save_figure(contact_sheet(states, samples, choice), folder.path / "contact-sheet.png")
-    rows = []
-    for number, state in states.items():
-        best = choice if number == choice.repeat else choice_of(number, state, state.best_channel)
-        rows.append({**best.to_json(), "chosen": number == choice.repeat})
-    write_report(folder, rows)
+    rows = list(cells(states, samples, choice))
+    save_figure(contact_sheet(rows, samples), folder.path / "contact-sheet.png")
+    write_report(folder, states, samples, rows, choice)
 
 
 def _is_newer(drawn: Path, made_from: Path) -> bool:

@@ -1,0 +1,125 @@
+"""The pages of an output folder: made in the shadow of a running batch, or again from what it left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from wsiseg.errors import UsageError, WsisegError
+from wsiseg.inference.outputs import Observer, Outputs, Relay, SlideReport
+from wsiseg.report.batch_index import RUN, SUMMARY, finished_slides, known_seconds, write_index
+from wsiseg.report.slide_page import PAGE, write_slide_page
+from wsiseg.report.thumbnail import report_folder
+
+# While a batch goes on its table is written again at most this often.
+INDEX_EVERY_S = 20.0
+
+
+class PagesInShadow(Relay):
+    """Passes on what it is told, and makes the pages of slides while the batch works on the next ones.
+
+    A page that cannot be made stops nothing else.
+
+    On leaving the ``with`` block the pages that wait are made and the table is written; after an exception
+    only the page in the making is, and `wsiseg report` or the same run again makes the others.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder.
+    reader : str
+        With which slides are opened.
+    observer : Observer
+        Who is told in turn, also of pages that could not be made.
+    """
+
+    def __init__(self, folder: Path, reader: str, observer: Observer) -> None:
+        super().__init__(observer)
+        self._folder, self._reader = folder, reader
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pages")
+        self._index_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        if self._folder.is_dir() and (self._folder / SUMMARY).exists():
+            self._guarded(lambda: write_index(self._folder))
+
+    def slide_ended(self, report: SlideReport) -> None:
+        """Have the page of a slide made that is done, unless there is one since it was done."""
+        super().slide_ended(report)
+        if report.state in ("done", "incomplete", "skipped"):
+            self._pool.submit(
+                self._make, Outputs(self._folder, report.name), report.seconds, report.state == "skipped"
+            )
+
+    def _make(self, outputs: Outputs, seconds: float, was_done: bool) -> None:
+        if was_done and _is_newer(report_folder(outputs.folder, outputs.name) / PAGE, outputs.parquet):
+            return
+        self._guarded(lambda: write_slide_page(outputs, self._reader, seconds or None))
+        if time.monotonic() - self._index_at > INDEX_EVERY_S:
+            self._index_at = time.monotonic()
+            self._guarded(lambda: write_index(self._folder))
+
+    def _guarded(self, make: Callable[[], object]) -> None:
+        try:
+            make()
+        except Exception as error:  # what is computed matters more than its page
+            self._observer.warned(f"a page of the report could not be made: {error}")
+
+
+Problem = WsisegError | OSError
+
+
+def rebuild(
+    folder: Path, reader: str = "auto", on_slide: Callable[[str, Problem | None], None] | None = None
+) -> Path:
+    """Make all pages of an output folder again, without network and without finding nuclei again.
+
+    Parameters
+    ----------
+    folder : Path
+        What `wsiseg predict` wrote to.
+    reader : str
+        With which slides are opened whose pictures are missing.
+    on_slide : callable, optional
+        Is told of each slide and of what went wrong with its page.
+
+    Returns
+    -------
+    Path
+        OUT/index.html.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing of `wsiseg predict` in the folder.
+    """
+    slides = finished_slides(folder)
+    if not slides and not any((folder / name).exists() for name in (SUMMARY, RUN)):
+        raise UsageError(f"{folder}: no run of `wsiseg predict` or `wsiseg fit` there")
+    seconds = known_seconds(folder)
+    for outputs in slides:
+        problem: Problem | None = None
+        try:
+            write_slide_page(outputs, reader, seconds.get(outputs.name))
+        except (WsisegError, OSError) as error:
+            problem = error
+        if on_slide:
+            on_slide(outputs.name, problem)
+    return write_index(folder)
+
+
+def _is_newer(page: Path, made_from: Path) -> bool:
+    try:
+        return page.stat().st_mtime >= made_from.stat().st_mtime
+    except OSError:
+        return False
