@@ -1,0 +1,1 @@
+"""What `wsiseg doctor` looks at: the libraries, the machine, a slide, the network."""

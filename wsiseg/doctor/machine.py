@@ -1,0 +1,94 @@
+"""Cores, memory and disk, with the standard library alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from wsiseg.cgroups import cpu_limit, memory_limit
+from wsiseg.cores import available_cores
+from wsiseg.doctor.findings import Finding
+
+# Room for `predict` and for each of its threads; two threads were measured at 1.2 to 1.6 GB on slides of
+# 15,000 to 60,000 px (benchmarks/memory.py).
+BASE_BYTES, WORKER_BYTES = 1_100_000_000, 250_000_000
+LITTLE_DISK_BYTES = 2_000_000_000
+
+
+def cores() -> Finding:
+    """Return how many cores `predict` takes, and what limits them."""
+    usable, present, limit = available_cores(), os.cpu_count() or 1, cpu_limit()
+    says = f"{usable}" if usable == present else f"{usable} of {present}"
+    if limit is not None and limit < present:
+        says += f" (this container or job is limited to {limit:g})"
+    return Finding("cores", "ok", says, facts={"usable": usable, "present": present, "limit": limit})
+
+
+def memory() -> Finding:
+    """Return the memory of the machine or of its container, and whether it is enough for all cores."""
+    total, free = _installed(), _available()
+    limit = memory_limit()
+    if limit is not None and (total is None or limit < total):
+        total, free = limit, min(limit, free if free is not None else limit)
+    facts = {"total_bytes": total, "available_bytes": free, "limit_bytes": limit}
+    if total is None:
+        return Finding("memory", "ok", "not known on this system", facts=facts)
+    says = _gigabytes(total) + (" (limit of this container or job)" if total == limit else "")
+    if free is None:
+        free = total
+    else:
+        says += f", {_gigabytes(free)} of it available"
+    workers = available_cores()
+    if free < BASE_BYTES + workers * WORKER_BYTES:
+        fits = max(1, int((free - BASE_BYTES) // WORKER_BYTES))
+        return Finding(
+            "memory",
+            "note",
+            says,
+            f"little for {workers} threads: use `-w {fits}` and `--tile-size 1024`",
+            facts,
+        )
+    return Finding("memory", "ok", says, facts=facts)
+
+
+def output(folder: Path) -> Finding:
+    """Return whether a folder can be written, and how much fits."""
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    if not there.is_dir():
+        return Finding("output", "bad", f"{folder}: {there} is a file", "give another folder with -o")
+    try:
+        free = shutil.disk_usage(there).free
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"0")
+    except OSError as error:
+        says = f"{there} cannot be written: {error.strerror or error}"
+        return Finding("output", "bad", says, "give another folder with -o")
+    facts = {"folder": str(folder), "free_bytes": free, "exists": folder.exists()}
+    says = f"{folder}: {_gigabytes(free)} free" + ("" if folder.exists() else " (the folder will be made)")
+    if free < LITTLE_DISK_BYTES:
+        return Finding(
+            "output", "note", says, "that is little: make room, or give another disk with -o", facts
+        )
+    return Finding("output", "ok", says, facts=facts)
+
+
+def _installed() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else None
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
