@@ -27,6 +27,8 @@ HEAVY = {
     "numpy",
     "openslide",
     "scipy",
+    "starlette",
+    "uvicorn",
 }
 
 
@@ -55,11 +57,19 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_first_help_has_a_command_a_line() -> None:
+    said = CliRunner().invoke(cli, ["--help"]).output.splitlines()
+    assert [line.split()[:2] for line in said if line.startswith("  wsiseg")] == [
+        ["wsiseg", "predict"], ["wsiseg", "fit"], ["wsiseg", "predict"],
+    ]  # fmt: skip
+    assert "\\b" not in "".join(said)
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_help_of_each_command_shows_defaults(name: str) -> None:
     done = CliRunner().invoke(cli, [name, "--help"])
     assert done.exit_code == 0, done.output
-    assert "SLIDES" in done.output or name in ("evaluate", "export", "demo")
+    assert "SLIDES" in done.output or name not in ("fit", "predict", "info")
     said = " ".join(done.output.split())
     if name == "predict":
         for text in ("[default: 2048", "[default: the model's]", "--slide-mpp", "--scheduler", "--overwrite"):
@@ -151,7 +161,8 @@ def test_a_batch_from_the_shell(
     assert not list(work.iterdir())
     assert {path: path.stat().st_mtime_ns for path in before} == before
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert left == {"good.zarr", "good.geojson", "good.parquet", "good.png", "summary.csv", "run.json"}
+    files = {"good.zarr", "good.geojson", "good.parquet", "good.png", "summary.csv", "run.json"}
+    assert left == files | {"index.html", "report"}
 
     again = command("export", tmp_path / "out" / "good.zarr", "-o", tmp_path / "again", "--gzip")
     assert again.returncode == 0, again.stderr

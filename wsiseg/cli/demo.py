@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsiseg.cli import options
+from wsiseg.command_text import command_line
 
 if TYPE_CHECKING:
     from wsiseg.slides.synthetic import SyntheticSlide
@@ -25,7 +26,7 @@ WIDTH_PX, HEIGHT_PX = 4000, 3000
 def command(ctx: click.Context, output: Path, seed: int, workers: int | None, device: str) -> None:
     """Make a slide whose nuclei are known, find them with the model that ships, and compare.
 
-    Needs no file and no network.
+    Needs no file and no internet.
     """
     from wsiseg.api import predict
     from wsiseg.cli.progress import BatchProgress
@@ -64,14 +65,16 @@ def _comparison(slide: SyntheticSlide, store: Path) -> str:
 
 
 def _where_to_look(output: Path, path: Path) -> str:
-    name = path.stem
+    store = output / f"{path.stem}.zarr"
     return "\n".join(
         [
             f"slide     {path}",
-            f"preview   {output / name}.png",
-            f"polygons  {output / name}.geojson   (drag slide and polygons into QuPath)",
-            f"table     {output / name}.parquet",
-            f"store     {output / name}.zarr   (confidence and labels, OME-Zarr 0.5)",
+            f"report    {output / 'index.html'}   (open it in a browser)",
+            f"viewer    {command_line('wsiseg', 'view', store)}",
+            f"preview   {store.with_suffix('.png')}",
+            f"polygons  {store.with_suffix('.geojson')}   (drag slide and polygons into QuPath)",
+            f"table     {store.with_suffix('.parquet')}",
+            f"store     {store}   (confidence and labels, OME-Zarr 0.5)",
             f"summary   {output / 'summary.csv'}",
         ]
     )

@@ -40,7 +40,7 @@ def command(
     LABELS: a folder of label files, matched by name, or one file: PNG/TIFF/NumPy masks or label images,
     MoNuSeg .xml, CoNSeP .mat, QuPath .geojson.
 
-    F1 and PQ match nuclei of an IoU above 0.5; `error` is |found - true| / true.
+    F1 and PQ match nuclei of an IoU above 0.5; `error` is `|found - true| / true`.
     """
     from wsiseg.errors import UsageError
     from wsiseg.evaluation.evaluate import evaluate as run

@@ -16,7 +16,7 @@ from wsiseg.cli import options
     help="Folder of the files.  [default: beside the store; files of that name are replaced]",
 )  # fmt: skip
 @options.stored_objects_options
-@options.tile_option
+@options.tile_option(1024)
 @options.workers_option
 @options.verbosity_options
 @click.pass_context

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wsiseg.cli import options
+from wsiseg.command_text import command_line
+
+if TYPE_CHECKING:
+    from wsiseg.training.selection import Choice
 
 
 @click.command()
 @options.optional_slides_argument
-@options.output_option(None, "The run folder; a run of the same settings and slides in it is gone on with.")
+@options.output_option(None, "The run folder; a run of the same settings and slides in it is continued.")
 @click.option(
     "--preset", type=click.Choice(["default", "paper"]), default="default",
     help="default: led by the stain, the most accurate; paper: Boserup & Selvan (2023) as published.",
@@ -50,8 +55,13 @@ from wsiseg.cli import options
     "without SLIDES.",
 )  # fmt: skip
 @click.option(
+    "--prior", metavar="MODEL",
+    help="Model that votes with the repeats and from which their consensus starts; `none` for no model.  "
+    "[default: the model that ships]",
+)  # fmt: skip
+@click.option(
     "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",
-    help="Resolution at which the network is trained, um per pixel.  [default: the preset's]",
+    help="Resolution at which the network is trained, micrometres per pixel.  [default: the preset's]",
 )  # fmt: skip
 @options.slide_mpp_option
 @options.tissue_options
@@ -86,6 +96,7 @@ def command(
     sampler: str | None,
     labels: Path | None,
     select: str | None,
+    prior: str | None,
     mpp: float | None,
     slide_mpp: float | None,
     tissue_mask: Path | None,
@@ -101,7 +112,7 @@ def command(
     """Learn a network from SLIDES, without labels: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
     Leaves RUN/model.safetensors for `wsiseg predict -m RUN`, the scores of every repeat, epoch and channel in
-    RUN/metrics.csv, and RUN/contact-sheet.png, on which you see what was chosen and can choose otherwise with
+    RUN/metrics.csv, and RUN/report.html, on which you see what was chosen and can choose otherwise with
     --select. An interrupted run goes on where it was with the same command.
     """
     if not slides:
@@ -139,19 +150,14 @@ def command(
             threads=threads,
             max_minutes=max_minutes,
             select=select,
+            prior=prior,
             overwrite=overwrite,
             observer=progress,
         )
     if options.verbosity(ctx) >= 0:
-        choice = result.choice
-        dice = "" if choice.dice is None else f", Dice {choice.dice:.3f}"
-        name = f"repeat {choice.repeat}" if choice.repeat else "consensus of the repeats"
-        click.echo(
-            f"model: {name}, channel {choice.channel}"
-            f"{', inverted' if choice.inverted else ''}, epoch {choice.epoch}, "
-            f"score {choice.score:.3f}{dice}, chosen by {choice.by}"
-        )
-        click.echo(f"see {output / 'contact-sheet.png'}; use it: wsiseg predict SLIDES -m {output} -o OUT")
+        click.echo(f"model: {_told(result.choice)}")
+        use = command_line("wsiseg", "predict", "SLIDES", "-m", output, "-o", "OUT")
+        click.echo(f"see {output / 'report.html'}; use it: {use}")
     if result.failures:
         click.echo("Left out:", err=True)
         for failure in result.failures:
@@ -167,4 +173,16 @@ def _select_later(output: Path, select: str | None) -> None:
     from wsiseg.report.training_run import reselect
 
     choice = reselect(output, select)
-    click.echo(f"model: repeat {choice.repeat}, channel {choice.channel}, epoch {choice.epoch}, as you chose")
+    click.echo(f"model: {_told(choice)}")
+
+
+def _told(choice: Choice) -> str:
+    """Return what became the model, and why."""
+    name = f"repeat {choice.repeat}" if choice.repeat else "consensus of the repeats"
+    inverted = ", inverted" if choice.inverted else ""
+    dice = "" if choice.dice is None else f", Dice {choice.dice:.3f}"
+    why = {"user": ", as you chose", "score": ", chosen by its score", "labels": ", chosen by the labels"}
+    return (
+        f"{name}, channel {choice.channel}{inverted}, epoch {choice.epoch}, score {choice.score:.3f}{dice}"
+        f"{why.get(choice.by, '')}"
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from wsiseg.report.page import duration
 from wsiseg.training.observer import Observer
 
 if TYPE_CHECKING:
@@ -99,5 +100,4 @@ class FitProgress(Observer):
     def _left(self, place: float) -> str:
         """Return the time left at the speed so far, in words."""
         rate = (time.monotonic() - self._begun) / max(self._trained, 1e-9)
-        seconds = rate * (self._total - place)
-        return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+        return duration(round(rate * (self._total - place)))

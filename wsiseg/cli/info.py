@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsiseg.cli import options
+from wsiseg.errors import shown
 
 if TYPE_CHECKING:
     from wsiseg.inference.survey import SlideSurvey
@@ -64,7 +65,9 @@ def command(
 
 
 def _text(found: SlideSurvey) -> str:
-    lines = [found.path]
+    from wsiseg.report.page import duration
+
+    lines = [shown(found.path)]
     if found.reader is not None:
         lines.append(f"  reader   {found.reader}")
         lines.append(f"  size     {found.width_l0:,} x {found.height_l0:,} px")
@@ -75,20 +78,9 @@ def _text(found: SlideSurvey) -> str:
         lines.append(f"  tissue   {found.tissue_share:.0%} of the slide, {found.tissue_mm2:.2f} mm2")
         lines.append(
             f"  predict  {found.megapixels:,.1f} MP at {found.network_mpp:g} um per pixel, "
-            f"about {_duration(found.seconds)}"
+            f"about {duration(max(1, round(found.seconds or 0)))}"
         )
     lines += [f"  warning  {warning}" for warning in found.warnings]
     if found.error is not None:
-        lines.append(f"  error    {found.error}")
+        lines.append(f"  error    {shown(found.error)}")
     return "\n".join(lines)
-
-
-def _duration(seconds: float | None) -> str:
-    whole = round(seconds or 0)
-    if whole < 60:
-        return f"{max(whole, 1)} s"
-    return (
-        f"{whole // 60} min {whole % 60:02d} s"
-        if whole < 3600
-        else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from importlib import import_module
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -14,7 +12,8 @@ import click
 from wsiseg import __version__
 from wsiseg.cli.compiled import keep_compiled_code
 from wsiseg.cli.options import verbosity
-from wsiseg.errors import UsageError, WsisegError
+from wsiseg.cli.stopping import EXIT_INTERRUPTED, EXIT_TERMINATED, Stopping, Terminated, last_words
+from wsiseg.errors import UsageError, WsisegError, shown
 
 # Name: short help. Each lives in wsiseg.cli.<name> as `command`; nothing of it is imported for --help.
 COMMANDS = {
@@ -22,15 +21,14 @@ COMMANDS = {
     "predict": "Find the nuclei of slides.",
     "evaluate": "Compare predictions with labels.",
     "info": "Say what slides are and what predict would do.",
+    "view": "Look at a slide and its nuclei in a browser.",
+    "report": "Make the report of a folder again.",
     "export": "Write GeoJSON and Parquet again from a store.",
     "demo": "Make a slide with known nuclei and find them.",
+    "doctor": "Say what works on this machine, and what to do about the rest.",
 }
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
-
-
-class Terminated(BaseException):
-    """SIGTERM: stop as on Ctrl-C."""
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 class LazyGroup(click.Group):
@@ -60,29 +58,46 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
-            click.echo("\ninterrupted; what is done is kept, the same command goes on from there", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
+            _stop(ctx, EXIT_INTERRUPTED)
         except Terminated:
-            click.echo("terminated; what is done is kept, the same command goes on from there", err=True)
-            ctx.exit(EXIT_TERMINATED)
+            _stop(ctx, EXIT_TERMINATED)
         except BrokenPipeError:
             ctx.exit(EXIT_FAILED)
         except WsisegError as error:
             _say(ctx, str(error))
             ctx.exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED)
         except Exception as error:
+            if isinstance(ctx.obj, Stopping) and ctx.obj.code:
+                # What was raised on a signal has become something else in a library.
+                _stop(ctx, ctx.obj.code)
             _say(ctx, f"unexpected {type(error).__name__}: {error} (-vv shows where; please report it)")
             ctx.exit(EXIT_FAILED)
+
+
+def _stop(ctx: click.Context, code: int) -> NoReturn:
+    click.echo(f"\n{last_words(code, ctx.invoked_subcommand)}", err=True)
+    ctx.exit(code)
 
 
 def _say(ctx: click.Context, message: str) -> None:
     if verbosity(ctx) >= 2:
         traceback.print_exc()
-    click.echo(f"Error: {message}", err=True)
+    click.echo("Error: " + "\n".join(shown(line) for line in message.split("\n")), err=True)
+
+
+# \b keeps click from joining the lines.
+HELP = """Segment the nuclei of whole-slide images, learned without labels.
+
+\b
+wsiseg predict slide.svs -o out        nuclei with the model that ships
+wsiseg fit slides/ -o run              a model from your own slides
+wsiseg predict slides/ -m run -o out   nuclei with that model
+"""
 
 
 @click.group(
     cls=LazyGroup,
+    help=HELP,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "show_default": True,
@@ -91,25 +106,11 @@ def _say(ctx: click.Context, message: str) -> None:
 )
 @click.version_option(__version__, prog_name="wsiseg")
 def cli() -> None:
-    r"""Segment the nuclei of whole-slide images, learned without labels.
-
-    \b
-    wsiseg predict slide.svs -o out     nuclei with the model that ships
-    wsiseg fit slides/ -o run           a model from your own slides
-    wsiseg predict slides/ -m run -o out
-    """
+    """Segment the nuclei of whole-slide images, learned without labels."""
 
 
-def main() -> NoReturn:
+def main(stopping: Stopping) -> NoReturn:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, _terminate)
     keep_compiled_code()
-    try:
-        cli(prog_name="wsiseg")
-    except Terminated:
-        sys.exit(EXIT_TERMINATED)
+    cli(prog_name="wsiseg", obj=stopping)
     sys.exit(0)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated

@@ -30,7 +30,7 @@ def verbosity_options(function: F) -> F:
         "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Say errors only."
     )(function)
     return click.option(
-        "-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity,
+        "-v", "--verbose", count=True, show_default=False, expose_value=False, callback=_set_verbosity,
         help="Say more; -vv shows where an error came from.",
     )(function)  # fmt: skip
 
@@ -39,7 +39,15 @@ slides_argument = click.argument("slides", nargs=-1, required=True, metavar="SLI
 optional_slides_argument = click.argument("slides", nargs=-1, metavar="SLIDES...")
 
 
-def output_option(default: str | None, text: str) -> Decorator[Any]:
+class OutputPlace(click.Path):
+    """A folder, or the URL of a place in an object store, which stays text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType.convert`."""
+        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+
+
+def output_option(default: str | None, text: str, urls: bool = False) -> Decorator[Any]:
     """Add -o/--output-dir."""
     # click takes an explicit default of None for an answer, and would not ask.
     otherwise: dict[str, Any] = {"required": True} if default is None else {"default": default}
@@ -47,7 +55,7 @@ def output_option(default: str | None, text: str) -> Decorator[Any]:
         "-o",
         "--output-dir",
         "output",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=(OutputPlace if urls else click.Path)(path_type=Path, file_okay=False),
         help=text,
         **otherwise,
     )
@@ -59,11 +67,12 @@ model_option = click.option(
 )  # fmt: skip
 mpp_option = click.option(
     "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",
-    help="Resolution at which the network works, um per pixel.  [default: the model's]",
+    help="Resolution at which the network works, micrometres per pixel.  [default: the model's]",
 )  # fmt: skip
 slide_mpp_option = click.option(
     "--slide-mpp", type=click.FloatRange(0.01, 100), metavar="UM",
-    help="um per level-0 pixel of slides that do not say it; a CSV list can give it for each slide.",
+    help="Micrometres per pixel of slides that do not say it (0.25 is usual for 40x); a CSV list can give it "
+    "for each slide.",
 )  # fmt: skip
 reader_option = click.option(
     "--reader", type=click.Choice(["auto", "openslide", "tiffslide", "image"]), default="auto",
@@ -77,12 +86,18 @@ workers_option = click.option(
     "--workers",
     "--num-workers",
     type=click.IntRange(1),
-    help="Threads.  [default: the machine's cores]",
+    help="Slide parts computed at a time, a thread each.  [default: the machine's cores]",
 )
-tile_option = click.option(
-    "--tile-size", type=click.IntRange(64), default=2048, metavar="PX",
-    help="Side of the tiles in which nuclei are found; changes memory, never the result.",
-)  # fmt: skip
+
+
+def tile_option(default_px: int) -> Decorator[Any]:
+    """Add --tile-size."""
+    return click.option(
+        "--tile-size", type=click.IntRange(64), default=default_px, metavar="PX",
+        help="Side of the tiles in which nuclei are found; changes memory, never the result.",
+    )  # fmt: skip
+
+
 scheduler_option = click.option(
     "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786."
 )
@@ -96,14 +111,16 @@ def tissue_options(function: F) -> F:
     """Add --tissue-mask and --no-tissue."""
     function = click.option(
         "--tissue-mask", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="PNG (non-zero is tissue) or GeoJSON (level-0 pixels) instead of the detector.",
+        help="Where the tissue is, instead of looking for it: PNG (non-zero) or GeoJSON (level-0 pixels).",
     )(function)  # fmt: skip
-    return click.option("--no-tissue", is_flag=True, help="Take the whole slide.")(function)
+    return click.option(
+        "--no-tissue", is_flag=True, help="Take the whole slide, without looking for tissue."
+    )(function)
 
 
 def objects_options(function: F) -> F:
     """Add the settings with which confidence becomes nuclei, and how they are written."""
-    return _objects_options(function, min_area_um2=7.5, simplify_um=0.125, threshold="the model's")
+    return _objects_options(function, min_area_um2=7.5, simplify_um=0.125, threshold="chosen for each slide")
 
 
 def stored_objects_options(function: F) -> F:
@@ -120,14 +137,15 @@ def _objects_options(function: F, min_area_um2: float | None, simplify_um: float
     function = click.option("--gzip", is_flag=True, help="Write .geojson.gz.")(function)
     function = click.option(
         "--simplify", type=click.FloatRange(0, 5), default=simplify_um, metavar="UM",
-        help=f"How far an outline may lie from the exact one; 0 keeps every pixel corner.{otherwise}",
+        help="How far an outline may lie from the exact one, in micrometres; 0 keeps every pixel "
+        f"corner.{otherwise}",
     )(function)  # fmt: skip
     function = click.option("--no-splitting", is_flag=True, help="Leave touching nuclei in one piece.")(
         function
     )
     function = click.option(
         "--min-area", type=click.FloatRange(0), default=min_area_um2, metavar="UM2",
-        help=f"Drop smaller nuclei.{otherwise}",
+        help=f"Drop nuclei of a smaller area, in square micrometres.{otherwise}",
     )(function)  # fmt: skip
     return click.option(
         "--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True),

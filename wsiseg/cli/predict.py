@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wsiseg.cli import options
 
+if TYPE_CHECKING:
+    from wsiseg.inference.outputs import SlideReport
+
 
 @click.command()
 @options.slides_argument
 @options.output_option(
-    None, "Folder of the outputs; finished slides in it are skipped, unfinished ones resumed."
+    None,
+    "Folder of the outputs, or a URL (s3://...); finished slides in it are skipped, unfinished ones resumed.",
+    urls=True,
 )
 @options.model_option
 @options.mpp_option
 @options.slide_mpp_option
 @options.objects_options
 @options.tissue_options
-@options.tile_option
+@options.tile_option(2048)
 @options.workers_option
 @options.device_option
 @options.reader_option
@@ -30,7 +38,7 @@ from wsiseg.cli import options
 def command(
     ctx: click.Context,
     slides: tuple[str, ...],
-    output: Path,
+    output: Path | str,
     model: Path | None,
     mpp: float | None,
     slide_mpp: float | None,
@@ -52,7 +60,8 @@ def command(
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
     For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one
-    row a nucleus) and .png (preview); OUT/summary.csv and OUT/run.json say what became of all.
+    row a nucleus) and .png (preview); OUT/index.html shows what became of all, as OUT/summary.csv and
+    OUT/run.json say it.
     """
     from wsiseg.api import predict
     from wsiseg.cli.progress import BatchProgress
@@ -82,9 +91,20 @@ def command(
         )
     bad = [report for report in reports if not report.is_whole]
     if options.verbosity(ctx) >= 0:
-        click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done; see {output / 'summary.csv'}")
-    if bad:
-        click.echo("Not done:", err=True)
-        for report in bad:
-            click.echo(f"  {report.path}: {report.cause}", err=True)
+        place = os.path.join(output, "index.html")
+        click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done; see {place}")
+    for line in [*_table(bad), *(f"Warning: {text}" for text in progress.warnings)]:
+        click.echo(line, err=True)
+    if bad or progress.warnings:
         ctx.exit(1)
+
+
+def _table(bad: Sequence[SlideReport]) -> list[str]:
+    """Return what became of the slides that are not done, and why, in columns."""
+    from wsiseg.errors import shown
+
+    if not bad:
+        return []
+    width = max(len(report.state) for report in bad)
+    lines = [f"  {report.state:{width}}  {shown(report.path)}: {shown(report.cause)}" for report in bad]
+    return ["Not done:", *lines]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from wsiseg.cli.log_lines import log_line
+from wsiseg.errors import shown
 from wsiseg.inference.outputs import Observer, SlideReport
 
 # Seconds between two lines where there is no terminal.
@@ -22,7 +25,12 @@ class BatchProgress(Observer):
     slides : int
         Slides in the batch.
     verbosity : int
-        -1 says errors only, 2 shows tracebacks.
+        -1 says errors only, 1 says every step in lines to grep, 2 shows tracebacks.
+
+    Attributes
+    ----------
+    warnings : list of str
+        Troubles that ended no slide.
     """
 
     def __init__(self, slides: int, verbosity: int = 0) -> None:
@@ -41,6 +49,7 @@ class BatchProgress(Observer):
                 TimeRemainingColumn(),
                 console=self._console,
             )
+        self.warnings: list[str] = []
         self._slide_bar: TaskID | None = None
         self._all_bar: TaskID | None = None
 
@@ -60,6 +69,7 @@ class BatchProgress(Observer):
         self._name, self._phase, self._nuclei = name, "", 0
         self._megapixels, self._done, self._resumed = megapixels, resumed_megapixels, resumed_megapixels
         self._started = self._last_line = time.monotonic()
+        self._log("slide_started", name=name, megapixels=megapixels, megapixels_before=resumed_megapixels)
         if self._bars:
             self._slide_bar = self._bars.add_task(name, total=megapixels, speed="")
             self._bars.update(self._slide_bar, completed=resumed_megapixels)
@@ -80,16 +90,29 @@ class BatchProgress(Observer):
     def _speed(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-3)
         speed = (self._done - self._resumed) / seconds
-        return f"{speed:.1f} MP/s, {self._nuclei:,} nuclei {self._phase}".rstrip()
+        return f"{_rate(speed)}, {self._nuclei:,} nuclei {self._phase}".rstrip()
 
     def phase(self, name: str) -> None:
         """See `Observer`."""
         self._phase = f"({name})"
+        self._log("phase", name=self._name, phase=name)
         self.advanced(0.0, 0)
+
+    def tile_failed(self, row: int, col: int, cause: str) -> None:
+        """See `Observer`."""
+        self._log("tile_failed", name=self._name, row=row, col=col, cause=cause)
+
+    def warned(self, text: str) -> None:
+        """See `Observer`."""
+        self.warnings.append(text)
+        self._log("warned", text=text)
 
     def slide_ended(self, report: SlideReport) -> None:
         """See `Observer`."""
         self._ended += 1
+        told = {key: value for key, value in asdict(report).items() if key not in ("ended", "stage_seconds")}
+        stages = {f"seconds_{stage}": seconds for stage, seconds in report.stage_seconds.items()}
+        self._log("slide_ended", **told, **stages)
         if self._bars and self._slide_bar is not None:
             self._bars.remove_task(self._slide_bar)
             self._slide_bar = None
@@ -103,19 +126,28 @@ class BatchProgress(Observer):
         if self._verbosity >= 2:
             self._line("".join(traceback.format_exception(error)))
 
+    def _log(self, event: str, **values: object) -> None:
+        if self._verbosity >= 1:
+            self._line(log_line(event, **values))
+
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False)
 
 
+def _rate(megapixels_s: float) -> str:
+    """Return a rate that is not said to be nothing because it is slow."""
+    return f"{megapixels_s:.{1 if megapixels_s >= 1 else 2}f} MP/s"
+
+
 def _sentence(report: SlideReport) -> str:
     if report.state == "failed":
-        return f"{report.name}: FAILED: {report.cause}"
+        return f"{report.name}: FAILED: {shown(report.cause)}"
     if report.state == "elsewhere":
         return f"{report.name}: {report.cause}"
     found = f"{report.nuclei:,} nuclei"
     if report.state == "skipped":
         return f"{report.name}: done before, {found}" + (f"; {report.cause}" if report.cause else "")
     speed = report.megapixels / report.seconds if report.seconds else 0.0
-    text = f"{report.name}: {found} in {report.tissue_mm2:.2f} mm2, {report.seconds:.1f} s, {speed:.1f} MP/s"
+    text = f"{report.name}: {found} in {report.tissue_mm2:.2f} mm2, {report.seconds:.1f} s, {_rate(speed)}"
     notes = [note for note in (report.cause, report.warnings) if note]
     return "; ".join([text, *notes])
