@@ -1,0 +1,8 @@
+"""The corpus uses what the tests of the slides write."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "slides"))
