@@ -1,12 +1,13 @@
 """How fast `predict` is: against the bare network, and against the straightforward pipeline, in one run.
 
-    python benchmarks/predict_speed.py [--side 4096] [--rounds 3] [--json FILE]
+    python benchmarks/predict_speed.py [--side 6144] [--rounds 3] [--json FILE]
 
-One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: the network
-alone on the blocks that predict computes (halos are cost, not work), `wsiseg predict` as a process and inside
-one, and the naive pipeline: OpenSlide tiles of 1024 px without halo, eager torch, scikit-image's opening,
-closing and distance watershed, json.dump. MP are level-0
-pixels; the shipped model works at 0.5 um per pixel, the naive pipeline at 0.25.
+One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: OpenVINO
+alone on the blocks that predict computes, their stains looked up before; the network alone, from pixels in
+memory; `wsiseg predict` inside a process and as one; and the naive pipeline: OpenSlide tiles of 1024 px
+without halo, eager torch, scikit-image's opening, closing and distance watershed, json.dump. MP are level-0
+pixels; the shipped model works at 0.5 um per pixel, the naive pipeline at 0.25. A second table says what the
+threads of predict did.
 """
 
 from __future__ import annotations
@@ -14,27 +15,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from harness.machine import Took, machine, took
 from openslide import OpenSlide
 from scipy import ndimage as ndi
 from skimage import feature, measure, morphology, segmentation
 
 import wsiseg
 from wsiseg.config import PredictConfig
-from wsiseg.inference.engine import make_engine
-from wsiseg.inference.store import SHARD_PX
-from wsiseg.network.appearance import rgb_table
+from wsiseg.inference.blocks import SHARD_PX
+from wsiseg.inference.engine import OpenVINOEngine, make_engine
+from wsiseg.inference.outputs import SlideReport
+from wsiseg.network.appearance import network_input, rgb_table
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
@@ -43,21 +44,32 @@ from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.slides.tiles import Grid
 from wsiseg.slides.view import SlideView
 
+BARE, INSIDE = "bare OpenVINO", "wsiseg.predict, all outputs"
+BEFORE_OBJECTS = ("tissue", "threshold", "read", "network")
 
-def network_alone(slide: Path, workers: int) -> float:
-    """Seconds of the network on windows that are in memory already."""
-    model = load_model()
-    engine = make_engine(model, "cpu", workers)
+
+def windows_of(slide: Path) -> list[np.ndarray]:
+    """Return the pixels of all blocks that predict computes, with their halos."""
     with open_slide(slide) as opened:
-        view = SlideView(opened, model.info.mpp)
-        grid = Grid(view.width, view.height, SHARD_PX, RADIUS_PX)
-        windows = [(view.read(tile.window), rgb_table()) for tile in grid]
+        view = SlideView(opened, load_model().info.mpp)
+        grid = Grid(view.width, view.height, SHARD_PX)
+        return [view.read(tile.core.grown(RADIUS_PX).clipped(grid.frame)) for tile in grid]
+
+
+def network_alone(slide: Path, workers: int, bare: bool) -> Took:
+    """Run the network on windows that are in memory already."""
+    engine = make_engine(load_model(), "cpu", workers)
+    assert isinstance(engine, OpenVINOEngine)
+    windows, table = windows_of(slide), rgb_table()
+    if bare:
+        windows = [network_input(window, table) for window in windows]
+    run = engine.run if bare else lambda window: engine.confidence(window, table)
     with ThreadPoolExecutor(workers) as pool:
-        return timed(lambda: list(pool.map(lambda window: engine.confidence(*window), windows)))
+        return took(lambda: list(pool.map(run, windows)))
 
 
-def predict_inside(slide: Path, out: Path, workers: int) -> None:
-    wsiseg.predict(slide, out, config=PredictConfig(workers=workers, device="cpu", overwrite=True))
+def predict_inside(slide: Path, out: Path, workers: int) -> SlideReport:
+    return wsiseg.predict(slide, out, config=PredictConfig(workers=workers, device="cpu", overwrite=True))[0]
 
 
 def predict_process(slide: Path, out: Path, workers: int) -> None:
@@ -104,17 +116,12 @@ def naive(slide: Path, out: Path) -> None:
         json.dump({"type": "FeatureCollection", "features": features}, file)
 
 
-def timed(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=4096, help="pixels of the slide's side")
+    parser.add_argument("--side", type=int, default=6144, help="pixels of the slide's side")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--no-naive", action="store_true", help="leave the naive pipeline out")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.workers)
@@ -125,34 +132,48 @@ def main() -> None:
         )
         out = folder / "out"
         out.mkdir()
-        rows: dict[str, Callable[[], float]] = {
-            "network alone": lambda: network_alone(slide, options.workers),
-            "wsiseg.predict, all outputs": lambda: timed(lambda: predict_inside(slide, out, options.workers)),
-            "wsiseg predict, as a process": lambda: timed(
-                lambda: predict_process(slide, out, options.workers)
-            ),
-            "naive pipeline": lambda: timed(lambda: naive(slide, out)),
+        workers, stages = options.workers, []
+        rows: dict[str, Callable[[], Took]] = {
+            BARE: lambda: network_alone(slide, workers, bare=True),
+            "network from pixels in memory": lambda: network_alone(slide, workers, bare=False),
+            INSIDE: lambda: took(lambda: stages.append(predict_inside(slide, out, workers).stage_seconds)),
+            "wsiseg predict, as a process": lambda: took(lambda: predict_process(slide, out, workers)),
         }
-        predict_inside(slide, out, options.workers)
-        seconds = {row: [] for row in rows}
+        if not options.no_naive:
+            rows["naive pipeline"] = lambda: took(lambda: naive(slide, out))
+        predict_inside(slide, out, workers)
+        runs: dict[str, list[Took]] = {row: [] for row in rows}
         for _ in range(options.rounds):
             for row, run in rows.items():
-                seconds[row].append(run())
-    report(seconds, options.side**2 / 1e6, options)
+                runs[row].append(run())
+    report(runs, stages, options)
 
 
-def report(seconds: dict[str, list[float]], megapixels: float, options: argparse.Namespace) -> None:
-    base = statistics.median(seconds["wsiseg.predict, all outputs"])
-    machine = platform.processor() or platform.machine()
-    print(f"{machine}, {options.workers} workers, {megapixels:.1f} MP at 0.25 um per pixel (1 mm2 is 16 MP)")
-    print("| what | seconds (median) | MP/s | time relative to wsiseg.predict |\n|---|---|---|---|")
-    for row, values in seconds.items():
-        middle = statistics.median(values)
-        print(f"| {row} | {middle:.2f} | {megapixels / middle:.2f} | {middle / base:.2f} |")
+def report(runs: dict[str, list[Took]], stages: list[dict[str, float]], options: argparse.Namespace) -> None:
+    megapixels = options.side**2 / 1e6
+    wall = {row: statistics.median(run.wall_s for run in found) for row, found in runs.items()}
+    cpu = {row: statistics.median(run.cpu_s for run in found) for row, found in runs.items()}
+    label = machine()
+    print(f"{label}, {options.workers} workers, {megapixels:.1f} MP at 0.25 um per pixel (1 mm2 is 16 MP)")
+    print("| what | seconds (median) | processor seconds | MP/s | share of the bare network's rate |")
+    print("|---|---|---|---|---|")
+    for row in runs:
+        rate, share = megapixels / wall[row], wall[BARE] / wall[row]
+        print(f"| {row} | {wall[row]:.2f} | {cpu[row]:.2f} | {rate:.2f} | {share:.2f} |")
+    spent = {step: statistics.median(run.get(step, 0.0) for run in stages) for step in stages[-1]}
+    total = sum(spent.values())
+    after = sum(value for step, value in spent.items() if step not in BEFORE_OBJECTS)
+    print("\n| step of predict | thread seconds | share |\n|---|---|---|")
+    for step, value in sorted(spent.items(), key=lambda item: -item[1]):
+        print(f"| {step} | {value:.2f} | {value / total:.0%} |")
+    print(f"| **objects, polygons and writing** | {after:.2f} | {after / total:.0%} |")
     if options.json:
-        options.json.write_text(
-            json.dumps({"megapixels": megapixels, "workers": options.workers, "seconds": seconds})
-        )
+        found = {
+            "machine": label, "workers": options.workers, "megapixels": megapixels,
+            "wall_s": wall, "cpu_s": cpu, "thread_s": spent,
+            "share_of_bare": wall[BARE] / wall[INSIDE], "share_after_network": after / total,
+        }  # fmt: skip
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ def finder(
     model: Any, config: ObjectsConfig, device: str = "auto", threads: int = 1
 ) -> Callable[[Field], Found]:
     """Return a function from a field to its clean mask and its nuclei, in the field's own pixels."""
-    from wsiseg.inference.engine import make_engine
+    from wsiseg.inference.kernel import Kernel
+    from wsiseg.inference.threshold import common_threshold, own_threshold
     from wsiseg.network.appearance import StainScale, rgb_table, stain_table
     from wsiseg.slides import open_slide
     from wsiseg.slides.sampling import sample_tissue
@@ -28,18 +29,18 @@ def finder(
     from wsiseg.slides.tissue import find_tissue
     from wsiseg.slides.view import SlideView
 
-    engine = make_engine(model, device, threads)
-    threshold = model.info.threshold if config.threshold is None else config.threshold
+    kernel = Kernel.of(model, device, threads)
 
     def find(field: Field) -> Found:
         with open_slide(field.image) as slide:
             view = SlideView(slide, model.info.mpp, MPP)
-            table = rgb_table()
+            table, tissue = rgb_table(), find_tissue(slide, TissueConfig(), MPP)
             if model.info.input == "stains":
-                table = stain_table(
-                    StainScale.of(sample_tissue(view, find_tissue(slide, TissueConfig(), MPP)))
-                )
-            confidence = engine.confidence(view.read(Box(0, 0, view.width, view.height)), table)
+                table = stain_table(StainScale.of(sample_tissue(view, tissue)))
+            threshold = common_threshold(model.info, config)
+            if threshold is None:
+                threshold = own_threshold(view, tissue, kernel, table, config, model.info.threshold)
+            confidence = kernel.engine.confidence(view.read(Box(0, 0, view.width, view.height)), table)
             mask, labels = find_nuclei(confidence, config, threshold, view.mpp)
             shape = field.rgb.shape[:2]
             return at_level0(mask, view.scale_l0, shape), at_level0(labels, view.scale_l0, shape)
@@ -53,13 +54,11 @@ def find_nuclei(
     """Return the clean mask and the nuclei of the confidence of a whole image, as `predict` finds them."""
     from wsiseg.objects.mask import clean_mask
     from wsiseg.objects.scales import Scales
-    from wsiseg.objects.segment import segment
-    from wsiseg.slides.tiles import Box
+    from wsiseg.objects.segment import segment_whole
 
     quantised = np.rint(255 * confidence).astype(np.uint8)
     mask = clean_mask(quantised, threshold, Scales.of(mpp, config)) > 0
-    frame = Box(0, 0, confidence.shape[1], confidence.shape[0])
-    found = segment(lambda box: quantised[box.slices_in(frame)], frame, frame, mpp, config, threshold)
+    found = segment_whole(quantised, mpp, config, threshold)
     return mask, found.labels
 
 

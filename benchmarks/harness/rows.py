@@ -90,7 +90,7 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     from wsiseg.evaluation.supervised import SupervisedConfig, train_supervised
     from wsiseg.network.model import Model, ModelInfo, weights_of
     from wsiseg.training.augment import jitter_rgb
-    from wsiseg.training.device import reproducible
+    from wsiseg.training.reproducible import reproducible
 
     config = SupervisedConfig(epochs=bench.supervised_epochs, seed=bench.seed)
 
@@ -119,7 +119,7 @@ def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train Scale Pretext, as far as it is asked for."""
     from wsiseg.evaluation.scale_pretext import ScalePretextConfig
     from wsiseg.evaluation.scale_pretext_training import attention_of, train_scale_pretext
-    from wsiseg.training.device import reproducible
+    from wsiseg.training.reproducible import reproducible
 
     config = ScalePretextConfig(
         steps=bench.pretext_steps,
@@ -257,9 +257,9 @@ def _label_folder(fields: Sequence[Field], beside: Path) -> Path:
 
 
 def _device(bench: Bench) -> str:
-    from wsiseg.training.device import resolve_device
+    from wsiseg.network.device import resolve_device
 
-    return str(resolve_device(bench.device))
+    return resolve_device(bench.device)
 
 
 def _sets(split: Split) -> dict[str, Any]:
