@@ -14,10 +14,10 @@ from wsiseg.inference.stages import StageResult
 RUNNING: list[int] = []
 
 
-def where(job: str, row: int, col: int) -> StageResult:
-    """Say which worker ran this, with how many at once."""
+def where(seconds: float, row: int, col: int) -> StageResult:
+    """Take some time, and say which worker ran this, with how many at once."""
     RUNNING.append(threading.get_ident())
-    time.sleep(0.1)
+    time.sleep(seconds)
     busy = len(RUNNING)
     RUNNING.remove(threading.get_ident())
     return StageResult(str(get_worker().name), row, col, pixels=busy)

@@ -15,11 +15,12 @@ import pytest
 from cluster_stages import deadly, given_up, where
 from command_line import Command, command_environment
 from dask_processes import scheduler, until, worker
+from distributed.client import ClosedClientError, FutureCancelledError, FuturesCancelledError
 from outputs import digests, predicted
 
 from wsiseg.errors import ClusterError, UsageError
 from wsiseg.inference.graph import Key, Task, open_cluster
-from wsiseg.inference.remote import connected
+from wsiseg.inference.remote import RemoteCluster, connected
 from wsiseg.inference.stages import StageResult
 
 # Small tiles: many of them, so that there is a middle of the run in which to kill something.
@@ -138,6 +139,31 @@ def test_a_scheduler_that_dies_is_said_in_words_and_the_state_is_kept(
     assert digests(out) == here
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        FutureCancelledError("task", "scheduler-connection-lost"),
+        FuturesCancelledError([]),
+        ClosedClientError("Client is closed."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_connection_lost_at_any_moment_is_said_in_words(error: Exception) -> None:
+    class Cut:
+        status = "running"
+
+        def gather(self, futures: object) -> None:
+            raise error
+
+        def submit(self, *arguments: object, **options: object) -> None:
+            raise error
+
+    cluster = RemoteCluster(Cut(), "tcp://there:8786")  # type: ignore[arg-type]
+    for call in (lambda: cluster.gather([]), lambda: cluster.share(None)):
+        with pytest.raises(ClusterError, match="the Dask scheduler at tcp://there:8786 is gone"):
+            call()
+
+
 @pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:9"])
 def test_no_scheduler_at_an_address_is_said_in_a_line(address: str) -> None:
     with pytest.raises(UsageError, match=f"no Dask scheduler answers at {address}"), open_cluster(address, 1):
@@ -206,8 +232,8 @@ def test_what_kills_its_workers_is_given_up_and_the_rest_goes_on(tmp_path: Path,
 
 
 def test_blocks_go_where_the_gpu_is_and_fill_the_threads_beside_it(tmp_path: Path, bare: str) -> None:
-    network = {("n", 0, col): Task(where, "", (0, col), needs_network=True) for col in range(12)}
-    others = {("o", 1, col): Task(where, "", (1, col)) for col in range(12)}
+    network = {("n", 0, col): Task(where, 0.1, (0, col), needs_network=True) for col in range(12)}
+    others = {("o", 1, col): Task(where, 0.5, (1, col)) for col in range(12)}
     results: list[StageResult] = []
     with (
         worker(bare, tmp_path, "--name", "with-gpu", "--nthreads", 3, "--resources", "GPU=1"),

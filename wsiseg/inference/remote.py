@@ -12,11 +12,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker
+from distributed.client import ClosedClientError
 from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.comm.core import CommClosedError
 
@@ -151,21 +153,29 @@ class RemoteCluster(Cluster):
 
     def submit(self, task: Task, key: Key, job: Future[Any], resources: dict[str, float]) -> Future[Any]:
         """Hand a task over, to a worker with the resources if it needs the network."""
-        return self._client.submit(
-            _call, task.stage, job, task.arguments, self._terms,
-            key=f"wsiseg-{'-'.join(map(str, key))}-{uuid4().hex[:12]}", pure=False, retries=RETRIES,
-            resources=resources if task.needs_network else None,
-        )  # fmt: skip
+        with self._said():
+            return self._client.submit(
+                _call, task.stage, job, task.arguments, self._terms,
+                key=f"wsiseg-{'-'.join(map(str, key))}-{uuid4().hex[:12]}", pure=False, retries=RETRIES,
+                resources=resources if task.needs_network else None,
+            )  # fmt: skip
 
     def share(self, job: Any) -> Future[Any]:
         """Give a job to the cluster; workers fetch it once, and a worker that dies does not take it away."""
-        return self._client.submit(_same, job, key=f"wsiseg-job-{uuid4().hex[:12]}", pure=False)
+        with self._said():
+            return self._client.submit(_same, job, key=f"wsiseg-job-{uuid4().hex[:12]}", pure=False)
 
     def gather(self, futures: list[Future[Any]]) -> list[StageResult]:
         """Return the results of tasks that are done."""
         with self._said():
             results: list[StageResult] = self._client.gather(futures)
             return results
+
+    def failure_of(self, future: Future[Any]) -> Exception:
+        """Return what a task raised that ended with an error."""
+        with self._said():
+            error: Exception = future.exception()
+            return error
 
     def drop(self, futures: list[Future[Any]]) -> None:
         """Forget tasks."""
@@ -189,7 +199,7 @@ class RemoteCluster(Cluster):
         """Put what a lost connection raises into words."""
         try:
             yield
-        except (OSError, TimeoutError, CommClosedError) as error:
+        except (OSError, TimeoutError, CancelledError, CommClosedError, ClosedClientError) as error:
             self._check_alive()
             raise self.lost() from error
 
@@ -285,7 +295,7 @@ class _Run:
             return self._cluster.gather([future])[0]
         if future.status == "cancelled":
             raise self._cluster.lost()
-        error = future.exception()
+        error = self._cluster.failure_of(future)
         if not isinstance(error, KilledWorker):
             raise error
         if key != self._alone:
