@@ -161,9 +161,16 @@ class RemoteCluster(Cluster):
             )  # fmt: skip
 
     def share(self, job: Any) -> Future[Any]:
-        """Give a job to the cluster; workers fetch it once, and a worker that dies does not take it away."""
+        """Give a job to every worker there is, so that none has its tasks only because it has the job.
+
+        It is the result of a task: a worker that dies does not take it away, and one that joins fetches it.
+        """
         with self._said():
-            return self._client.submit(_same, job, key=f"wsiseg-job-{uuid4().hex[:12]}", pure=False)
+            shared = self._client.submit(_same, job, key=f"wsiseg-job-{uuid4().hex[:12]}", pure=False)
+            with suppress(TimeoutError):
+                if shared.exception(timeout=ANSWER_S) is None:
+                    self._client.replicate([shared])
+            return shared
 
     def gather(self, futures: list[Future[Any]]) -> list[StageResult]:
         """Return the results of tasks that are done."""
