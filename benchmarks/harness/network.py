@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from harness.fields import MPP, Field
 from wsiseg.config import ObjectsConfig, TissueConfig
+from wsiseg.objects.segment import Segmented
 
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int32]
 Found = tuple[Mask, Labels]
+Shape = tuple[int, int]
 
 
 def finder(
@@ -41,16 +43,18 @@ def finder(
             if threshold is None:
                 threshold = own_threshold(view, tissue, kernel, table, config, model.info.threshold)
             confidence = kernel.engine.confidence(view.read(Box(0, 0, view.width, view.height)), table)
-            mask, labels = find_nuclei(confidence, config, threshold, view.mpp)
-            shape = field.rgb.shape[:2]
-            return at_level0(mask, view.scale_l0, shape), at_level0(labels, view.scale_l0, shape)
+            shape = (field.rgb.shape[0], field.rgb.shape[1])
+            mask, found = find_nuclei(confidence, config, threshold, view.mpp)
+            return at_level0(mask, view.scale_l0, shape), painted(
+                found, config, view.mpp, view.scale_l0, shape
+            )
 
     return find
 
 
 def find_nuclei(
     confidence: npt.NDArray[np.float32], config: ObjectsConfig, threshold: float = 0.5, mpp: float = MPP
-) -> Found:
+) -> tuple[Mask, Segmented]:
     """Return the clean mask and the nuclei of the confidence of a whole image, as `predict` finds them."""
     from wsiseg.objects.mask import clean_mask
     from wsiseg.objects.scales import Scales
@@ -58,8 +62,21 @@ def find_nuclei(
 
     quantised = np.rint(255 * confidence).astype(np.uint8)
     mask = clean_mask(quantised, threshold, Scales.of(mpp, config)) > 0
-    found = segment_whole(quantised, mpp, config, threshold)
-    return mask, found.labels
+    return mask, segment_whole(quantised, mpp, config, threshold)
+
+
+def painted(found: Segmented, config: ObjectsConfig, mpp: float, scale_l0: float, shape: Shape) -> Labels:
+    """Return the nuclei in level-0 pixels, int32 of a shape: those whose centres lie in the outlines."""
+    from shapely import from_wkb
+
+    from wsiseg.evaluation.label_outlines import paint
+    from wsiseg.objects.records import describe
+
+    table = describe(found, None, mpp, scale_l0, config)
+    polygons = from_wkb(table["geometry"].drop_null().to_numpy(zero_copy_only=False))
+    rings = [[polygon.exterior, *polygon.interiors] for polygon in polygons]
+    outlines = [(tuple(np.asarray(ring.coords) for ring in each),) for each in rings]
+    return paint(outlines, shape, 0.5)
 
 
 def at_level0(values: npt.NDArray[Any], scale_l0: float, shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.cells import cell
 from harness.fields import MPP, Field
 from harness.network import Found, find_nuclei, finder
@@ -60,6 +63,11 @@ class Bench:
 def score_found(fields: Iterable[Field], find: Callable[[Field], Found]) -> Scores:
     """Return the scores of each field; the Dice is that of the clean mask."""
     return {field.name: field.score(*find(field)) for field in fields}
+
+
+def _found(confidence: npt.NDArray[np.float32]) -> Found:
+    mask, nuclei = find_nuclei(confidence, PAPER_OBJECTS)
+    return mask, nuclei.labels
 
 
 def threshold_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
@@ -141,9 +149,7 @@ def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
             )
         seconds = time.monotonic() - started
         network = network.to(_device(bench))
-        scores = score_found(
-            split.test, lambda field: find_nuclei(attention_of(network, field.rgb), PAPER_OBJECTS)
-        )
+        scores = score_found(split.test, lambda field: _found(attention_of(network, field.rgb)))
         parameters = sum(p.numel() for p in network.parameters())
         return {"scores": scores, "train_s": round(seconds, 1), "parameters": parameters}
 

@@ -26,8 +26,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     predictions, labels = tmp_path / "out", tmp_path / "labels"
     predictions.mkdir()
     labels.mkdir()
-    store(predictions / "a.zarr", TRUTH, {"scale_l0": 1.0})
-    (predictions / "a.geojson").write_text("never read: the store is there")
+    outlines = [feature([square(0, 0, 2, 2)]), feature([square(3, 0, 4, 2)])]
+    (predictions / "a.geojson").write_text(json.dumps(outlines))
+    store(predictions / "a.zarr", FOUND, {"scale_l0": 1.0})
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(predictions / "a.png")
     (predictions / "run.json").write_text("{}")
     (predictions / "summary.csv").write_text("name\n")

@@ -119,7 +119,7 @@ def evaluate(
     ----------
     predictions : path-like or sequence of path-like
         Zarr stores or GeoJSON files of `predict`, label images or masks, or folders of such. Where a folder
-        holds several for one image, the store is taken, then GeoJSON, then label images.
+        holds several for one image, GeoJSON is taken, then the store, then label images.
     labels : path-like
         A label file for one prediction, or a folder of label files, matched by name.
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from wsiseg.errors import LabelError
 
-# In order of preference where one folder holds several for an image: instances before masks.
+# In order of preference where one folder holds several for an image: outlines, which are finer than the pixels
+# of a store, then instances, then masks.
 _KINDS = {
-    "zarr": (".ome.zarr", ".zarr"),
     "geojson": (".geojson.gz", ".geojson", ".json.gz", ".json"),
+    "zarr": (".ome.zarr", ".zarr"),
     "xml": (".xml",),
     "mat": (".mat",),
     "npy": (".npy",),
