@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
-from wsiseg.inference.engine import Engine, OpenVINOEngine, TorchEngine
-from wsiseg.network.appearance import network_input, rgb_table
+from wsiseg.inference.engine import Engine, OpenVINOEngine, TorchEngine, looked_up
+from wsiseg.network.appearance import StainScale, network_input, rgb_table, stain_table
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.network.fold import fold
@@ -69,3 +71,26 @@ def test_engines_agree_with_the_network(network: FCNN, engine: type[Engine], inv
 def test_the_input_of_training_is_the_input_of_inference() -> None:
     rgb = np.random.default_rng(2).integers(0, 256, (7, 5, 3), dtype=np.uint8)
     np.testing.assert_array_equal(network_input(rgb, rgb_table()), to_input(rgb)[0].numpy())
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_gpu_agrees_from_several_threads(network: FCNN, device: str) -> None:
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if not there[device]():
+        pytest.skip(f"no {device} device on this machine")
+    folded = fold(Model(weights_of(network), ModelInfo(channel=2), ""))
+    rng = np.random.default_rng(3)
+    windows = [rng.integers(0, 256, (100 + 7 * k, 300, 3), dtype=np.uint8) for k in range(12)]
+    engine, plain = TorchEngine(folded, device), TorchEngine(folded, "cpu")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda rgb: engine.confidence(rgb, rgb_table()), windows))
+    for rgb, confidence in zip(windows, found, strict=True):
+        np.testing.assert_allclose(confidence, plain.confidence(rgb, rgb_table()), atol=1e-3)
+
+
+def test_a_gpu_is_given_pixels_and_looks_up_what_the_network_sees() -> None:
+    rgb = np.random.default_rng(4).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for table in (rgb_table(), stain_table(StainScale.of(rgb))):
+        seen = looked_up(torch.from_numpy(rgb), torch.from_numpy(table))
+        assert seen.is_contiguous(memory_format=torch.channels_last)
+        np.testing.assert_allclose(seen[0].numpy(), network_input(rgb, table), atol=1e-6)

@@ -10,6 +10,8 @@ import os
 import queue
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,6 +150,7 @@ class TorchEngine(Engine):
         self._stem = self._load(network.stem)
         self._blocks = [(self._load(a), self._load(b)) for a, b in network.blocks]
         self._head = self._load(network.head)
+        self._lanes: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
 
     def _load(self, layer: Convolution) -> tuple[torch.Tensor, torch.Tensor, int]:
         import torch
@@ -159,6 +162,18 @@ class TorchEngine(Engine):
     def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
         """See `Engine.confidence`."""
         import torch
+
+        with torch.inference_mode():
+            if self._device.type != "cuda":
+                planes = torch.from_numpy(network_input(rgb, table))[None].to(self._device)
+                return self._run(planes).cpu().numpy()
+            with self._lane() as lane, torch.cuda.stream(lane.stream):
+                planes = looked_up(lane.sent(rgb), torch.from_numpy(table).to(self._device))
+                return lane.fetched(self._run(planes))
+
+    def _run(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return the confidence (H, W) of what the network sees, (1, 3, H, W)."""
+        import torch
         from torch.nn import functional
 
         def block(x: torch.Tensor, layer: tuple[torch.Tensor, torch.Tensor, int]) -> torch.Tensor:
@@ -166,12 +181,71 @@ class TorchEngine(Engine):
             y = functional.conv2d(x, weight, bias, padding=dilation, dilation=dilation)
             return functional.elu_(y)
 
-        with torch.inference_mode():
-            planes = torch.from_numpy(network_input(rgb, table))
-            x = planes[None].to(self._device, self._dtype)
-            x = block(x.contiguous(memory_format=torch.channels_last), self._stem)
-            for first, second in self._blocks:
-                x = x + block(block(x, first), second)
-            logits = functional.conv2d(x, self._head[0], self._head[1])
-            result: Confidence = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-            return result
+        x = block(planes.to(self._dtype).contiguous(memory_format=torch.channels_last), self._stem)
+        for first, second in self._blocks:
+            x = x + block(block(x, first), second)
+        logits = functional.conv2d(x, self._head[0], self._head[1])
+        return torch.sigmoid(logits[0, 0].float())
+
+    @contextmanager
+    def _lane(self) -> Iterator[_Lane]:
+        """Give a lane that no other thread is on; there come to be as many as there are threads."""
+        try:
+            lane = self._lanes.get_nowait()
+        except queue.Empty:
+            lane = _Lane(self._device)
+        try:
+            yield lane
+        finally:
+            self._lanes.put(lane)
+
+
+class _Lane:
+    """A CUDA stream with page-locked memory: one window's copies go on while others are computed."""
+
+    def __init__(self, device: torch.device) -> None:
+        import torch
+
+        self.device, self.stream = device, torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pixels = torch.empty(0, dtype=torch.uint8)
+        self._confidence = torch.empty(0, dtype=torch.float32)
+
+    def sent(self, rgb: Pixels) -> torch.Tensor:
+        """Return pixels on the device, uint8 (H, W, 3); a quarter of the bytes of what the network sees."""
+        import torch
+
+        if self._pixels.numel() < rgb.size:
+            self._pixels = torch.empty(rgb.size, dtype=torch.uint8, pin_memory=True)
+        held = self._pixels[: rgb.size].view(rgb.shape)
+        held.numpy()[:] = rgb
+        return held.to(self.device, non_blocking=True)
+
+    def fetched(self, confidence: torch.Tensor) -> Confidence:
+        """Return a map of the device as an array, when all that the stream had to do is done."""
+        import torch
+
+        if self._confidence.numel() < confidence.numel():
+            self._confidence = torch.empty(confidence.numel(), dtype=torch.float32, pin_memory=True)
+        held = self._confidence[: confidence.numel()].view(confidence.shape)
+        held.copy_(confidence, non_blocking=True)
+        self.stream.synchronize()
+        return held.numpy().copy()
+
+
+def looked_up(rgb: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Return what the network sees, on the pixels' device, as `network_input` does on the CPU.
+
+    Parameters
+    ----------
+    rgb : Tensor of uint8, (H, W, 3)
+    table : Tensor of float32, (3, 256, 3)
+
+    Returns
+    -------
+    Tensor of float32, (1, 3, H, W)
+    """
+    from wsiseg.network.fcnn import normalise
+
+    red, green, blue = (table[colour][rgb[..., colour].int()] for colour in range(3))
+    planes = normalise((red + green + blue).clamp(0, 1))
+    return planes.permute(2, 0, 1)[None]
