@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 from PIL import Image
@@ -18,12 +19,19 @@ from wsiseg.report.preview import NUCLEI_COLOUR, write_preview
 PINK = (230, 180, 210)
 
 
+def records(polygons: Any) -> pa.Table:
+    """Return what the preview takes of the records of nuclei."""
+    centres = shapely.get_coordinates(shapely.centroid(polygons)).reshape(-1, 2)
+    wkb = pa.array(list(shapely.to_wkb(polygons)), pa.binary())
+    return pa.table({"centroid_x_l0": centres[:, 0], "centroid_y_l0": centres[:, 1], "geometry": wkb})
+
+
 def drawn(path: Path, polygons: Any, shape: tuple[int, int], **settings: Any) -> Any:
     thumbnail = np.full((*shape, 3), PINK, np.uint8)
     options: dict[str, Any] = {
         "scale_l0": 1.0, "mpp_l0": 0.25, "tissue_outlines_l0": [], "title": "a", "count": len(polygons),
     }  # fmt: skip
-    write_preview(path, thumbnail, batches_of_polygons=[polygons], **(options | settings))
+    write_preview(path, thumbnail, batches=[records(polygons)], **(options | settings))
     with Image.open(path) as picture:
         return np.asarray(picture)
 
@@ -42,7 +50,7 @@ def test_outlines_lie_at_their_place_at_full_resolution(tmp_path: Path) -> None:
 def test_density_is_high_where_the_nuclei_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(64 * 150, 600, 500), rng.normal(64 * 50, 600, 500)
-    polygons = shapely.to_wkb(shapely.box(x, y, x + 30, y + 30))
+    polygons = shapely.box(x, y, x + 30, y + 30)
     ring = np.array([[0, 0], [64 * 200, 0], [64 * 200, 64 * 100], [0, 64 * 100]])
     image = drawn(tmp_path / "a.png", polygons, (100, 200), scale_l0=64.0, tissue_outlines_l0=[ring])
     factor = image.shape[1] // 200
@@ -64,15 +72,15 @@ def test_odd_sizes(tmp_path: Path, shape: tuple[int, int]) -> None:
 
 
 def test_batches_are_taken_one_by_one(tmp_path: Path) -> None:
-    def batches() -> Iterator[list[Any]]:
+    def batches() -> Iterator[pa.Table]:
         for i in range(3):
-            yield [shapely.box(20 * i, 5, 20 * i + 10, 15)]
-        yield []
+            yield records([shapely.box(20 * i, 5, 20 * i + 10, 15)])
+        yield records([])
 
     thumbnail = np.full((60, 60, 3), PINK, np.uint8)
     write_preview(
         tmp_path / "a.png", thumbnail, scale_l0=1, mpp_l0=0.25, tissue_outlines_l0=[],
-        batches_of_polygons=batches(), title="a", count=3,
+        batches=batches(), title="a", count=3,
     )  # fmt: skip
     with Image.open(tmp_path / "a.png") as picture:
         row = np.asarray(picture)[4 * 10, : 4 * 60]

@@ -45,7 +45,8 @@ class Kernel:
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice]
     ) -> npt.NDArray[np.uint8]:
         """Return the confidence in part of a window as stores keep it, 255 for 1; see `Engine.confidence`."""
-        return np.rint(self.engine.confidence(rgb, table)[inner] * 255).astype(np.uint8)
+        confidence = np.ascontiguousarray(self.engine.confidence(rgb, table)[inner])
+        return np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8)
 
 
 @lru_cache(maxsize=2)

@@ -21,9 +21,8 @@ def colours(share: npt.NDArray[np.float32]) -> Rgb:
     """Return the colours (H, W, 3) of shares in [0, 1]."""
     import cv2
 
-    bgr = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    rgb: Rgb = np.ascontiguousarray(bgr[..., ::-1])
-    return rgb
+    bgr = cv2.applyColorMap(cv2.convertScaleAbs(share, alpha=255), cv2.COLORMAP_VIRIDIS)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def with_legend(rgb: Rgb, *, mpp: float, title: str, count: int, area_mm2: float, highest: float) -> Rgb:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import numpy.typing as npt
 from wsiseg.errors import StoreError
 from wsiseg.report.legend import colours, with_legend
 from wsiseg.whole import write_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Rgb = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
@@ -29,6 +32,7 @@ BIN_PX = 4
 SMOOTHING_PX = 8.0
 NUCLEI_COLOUR = (0, 220, 90)
 TISSUE_COLOUR = (20, 60, 160)
+CENTROID = ("centroid_x_l0", "centroid_y_l0")
 # cv2 draws at fractions of a pixel given as fixed point numbers of so many bits.
 _FRACTION_BITS = 4
 
@@ -58,7 +62,7 @@ def write_preview(
     scale_l0: float,
     mpp_l0: float,
     tissue_outlines_l0: Sequence[Points],
-    batches_of_polygons: Iterable[Any],
+    batches: Iterable[pa.Table],
     title: str,
     count: int,
     area_mm2: float | None = None,
@@ -80,8 +84,8 @@ def write_preview(
         Micrometres per level-0 pixel.
     tissue_outlines_l0 : sequence of float (n, 2)
         Rings of the tissue, holes included, (x, y) in level-0 pixels; none means that no tissue was found.
-    batches_of_polygons : iterable of arrays
-        Batches of shapely polygons or of their WKB bytes, in level-0 pixels.
+    batches : iterable of pyarrow.Table
+        Records of nuclei, see `wsiseg.objects.records`.
     title : str
         Name of the slide.
     count : int
@@ -95,8 +99,11 @@ def write_preview(
         If the picture cannot be written.
     """
     picture = _prepared(thumbnail, scale_l0, mpp_l0)
-    for batch in batches_of_polygons:
-        _add_nuclei(picture, batch)
+    for batch in batches:
+        if picture.shows_outlines:
+            _draw_nuclei(picture, batch)
+        else:
+            _count_nuclei(picture, batch)
     highest = 0.0 if picture.shows_outlines else _overlay_density(picture)
     covered = _draw_tissue(picture, tissue_outlines_l0)
     if area_mm2 is None:
@@ -123,26 +130,25 @@ def _prepared(thumbnail: Rgb, scale_l0: float, mpp_l0: float) -> _Picture:
     return _Picture(np.ascontiguousarray(rgb), px_l0, mpp_l0 * px_l0)
 
 
-def _add_nuclei(picture: _Picture, batch: Any) -> None:
-    """Draw the outlines of a batch, or count its nuclei where they lie."""
+def _draw_nuclei(picture: _Picture, batch: pa.Table) -> None:
+    """Draw the outlines of a batch."""
     import shapely
 
-    polygons = np.array([shape for shape in batch if shape is not None], dtype=object)
+    polygons = shapely.from_wkb(batch["geometry"].drop_null().to_numpy(zero_copy_only=False))
     if not len(polygons):
         return
-    if isinstance(polygons[0], bytes):
-        polygons = shapely.from_wkb(polygons)
-    if picture.shows_outlines:
-        _, coordinates, ends = shapely.to_ragged_array(polygons)
-        fixed = _fixed_point(coordinates, picture.px_l0)
-        rings = [fixed[begin:end] for begin, end in pairwise(ends[0].tolist())]
-        thickness = 2 if NUCLEUS_UM / picture.mpp >= 40 else 1
-        _draw_rings(picture, rings, NUCLEI_COLOUR, thickness)
-        return
-    places = shapely.get_coordinates(shapely.centroid(polygons)) / (picture.px_l0 * BIN_PX)
+    _, coordinates, ends = shapely.to_ragged_array(polygons)
+    fixed = _fixed_point(coordinates, picture.px_l0)
+    rings = [fixed[begin:end] for begin, end in pairwise(ends[0].tolist())]
+    thickness = 2 if NUCLEUS_UM / picture.mpp >= 40 else 1
+    _draw_rings(picture, rings, NUCLEI_COLOUR, thickness)
+
+
+def _count_nuclei(picture: _Picture, batch: pa.Table) -> None:
+    """Count the nuclei of a batch where they lie."""
+    x, y = (batch[name].to_numpy() / (picture.px_l0 * BIN_PX) for name in CENTROID)
     rows, cols = picture.counts.shape
-    row = np.clip(places[:, 1].astype(np.int64), 0, rows - 1)
-    col = np.clip(places[:, 0].astype(np.int64), 0, cols - 1)
+    row, col = np.clip(y.astype(np.int64), 0, rows - 1), np.clip(x.astype(np.int64), 0, cols - 1)
     np.add.at(picture.counts, (row, col), 1)
 
 
@@ -184,10 +190,12 @@ def _overlay_density(picture: _Picture) -> float:
         return 0.0
     highest = float(np.percentile(occupied, 99.5))
     share = np.clip(density / highest, 0, 1)
-    full = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
-    alpha = (0.8 * np.clip(full * 6, 0, 1) * (0.5 + 0.5 * full))[..., None]
-    blended = picture.rgb + (colours(full).astype(np.float32) - picture.rgb) * alpha
-    picture.rgb = np.rint(blended).astype(np.uint8)
+    alpha = 0.8 * np.clip(share * 6, 0, 1) * (0.5 + 0.5 * share)
+    full, weight = (
+        cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (share, alpha)
+    )
+    blended = cv2.blendLinear(colours(full), picture.rgb, weight, 1 - weight)
+    picture.rgb = np.asarray(blended, np.uint8)
     return highest
 
 

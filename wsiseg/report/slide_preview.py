@@ -17,9 +17,7 @@ def draw_preview(finished: FinishedSlide) -> None:
         scale_l0=overview.scale_l0,
         mpp_l0=frame.mpp / frame.scale_l0,
         tissue_outlines_l0=finished.tissue.outlines_l0(),
-        batches_of_polygons=(
-            table["geometry"].to_numpy(zero_copy_only=False) for table in finished.batches()
-        ),
+        batches=finished.batches(),
         title=finished.name,
         count=finished.nuclei,
         area_mm2=finished.tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6,
