@@ -46,6 +46,7 @@ FIGURE_IMAGES = 4
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--rows", default=",".join(ROWS), show_default=True, help="Rows of table 2, with commas.")
 @click.option("--folds", "fold_count", default=5, show_default=True, help="Parts of the cross-validation.")
+@click.option("--first", type=click.IntRange(1), help="Compute only so many of the folds.  [default: all]")
 @click.option("--repeats", default=10, show_default=True, help="Repeats of the paper's method.")
 @click.option("--epochs", type=int, help="Epochs of the paper's method.  [default: 300, the paper's]")
 @click.option("--supervised-epochs", default=80, show_default=True)
@@ -60,7 +61,8 @@ FIGURE_IMAGES = 4
 @click.option("--threads", default=os.cpu_count() or 1, show_default="all cores")
 @click.option("--seed", default=0, show_default=True)
 def main(
-    data: Path, test: Path | None, output: Path, rows: str, fold_count: int, repeats: int, epochs: int | None,
+    data: Path, test: Path | None, output: Path, rows: str, fold_count: int, first: int | None, repeats: int,
+    epochs: int | None,
     supervised_epochs: int, pretext_steps: int, pretext_patch: int, pretext_batch: int,
     ablations: bool, ablation_epochs: int, device: str, threads: int, seed: int,
 ) -> None:  # fmt: skip
@@ -75,8 +77,8 @@ def main(
     )  # fmt: skip
     try:
         fields = read_fields(data)
-        parts = _splits(fields, test, fold_count)
-        text = _table2(bench, parts, rows.split(","), _how(len(fields), test, fold_count))
+        parts = _splits(fields, test, fold_count)[:first]
+        text = _table2(bench, parts, rows.split(","), _how(len(fields), test, fold_count, len(parts)))
         if ablations:
             text += "\n" + _table1(bench, parts[0], ablation_epochs)
     except WsisegError as error:
@@ -96,10 +98,11 @@ def _splits(fields: list[Field], test: Path | None, count: int) -> list[Split]:
     ]
 
 
-def _how(images: int, test: Path | None, count: int) -> str:
+def _how(images: int, test: Path | None, count: int, computed: int) -> str:
     if test is not None:
         return f"trained on {images} images, scored on {test.name}"
-    return f"{count}-fold cross-validation over {images} images, the same folds for every row"
+    which = "" if computed == count else f", the first {computed} only"
+    return f"{count}-fold cross-validation over {images} images{which}, the same folds for every row"
 
 
 def _table2(bench: Bench, parts: list[Split], names: list[str], how: str) -> str:

@@ -39,6 +39,9 @@ class ObjectsConfig:
         each slide where the model says so (those of the preset `default` do).
     min_area_um2 : float
         Smaller objects are dropped.
+    certainty : float
+        How far the mean confidence of a nucleus of 25 um2 must lie above the threshold, as a share of what is
+        left up to 1; smaller ones need more, larger ones less, see `wsiseg.objects.certainty`. 0 keeps all.
     split : bool
         Whether touching nuclei are parted.
     simplify_um : float
@@ -63,6 +66,7 @@ class ObjectsConfig:
 
     threshold: float | None = None
     min_area_um2: float = 7.5
+    certainty: float = 0.4
     split: bool = True
     simplify_um: float = 0.125
     opening_um: tuple[float, ...] = ()

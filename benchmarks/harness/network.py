@@ -46,7 +46,7 @@ def finder(
             shape = (field.rgb.shape[0], field.rgb.shape[1])
             mask, found = find_nuclei(confidence, config, threshold, view.mpp)
             return at_level0(mask, view.scale_l0, shape), painted(
-                found, config, view.mpp, view.scale_l0, shape
+                found, config, threshold, view.mpp, view.scale_l0, shape
             )
 
     return find
@@ -65,14 +65,17 @@ def find_nuclei(
     return mask, segment_whole(quantised, mpp, config, threshold)
 
 
-def painted(found: Segmented, config: ObjectsConfig, mpp: float, scale_l0: float, shape: Shape) -> Labels:
+def painted(
+    found: Segmented, config: ObjectsConfig, threshold: float, mpp: float, scale_l0: float, shape: Shape
+) -> Labels:
     """Return the nuclei in level-0 pixels, int32 of a shape: those whose centres lie in the outlines."""
     from shapely import from_wkb
 
     from wsiseg.evaluation.label_outlines import paint
+    from wsiseg.objects.certainty import certain_ones
     from wsiseg.objects.records import describe
 
-    table = describe(found, None, mpp, scale_l0, config)
+    table = certain_ones(describe(found, None, mpp, scale_l0, config), threshold, config.certainty)
     polygons = from_wkb(table["geometry"].drop_null().to_numpy(zero_copy_only=False))
     rings = [[polygon.exterior, *polygon.interiors] for polygon in polygons]
     outlines = [(tuple(np.asarray(ring.coords) for ring in each),) for each in rings]

@@ -24,7 +24,7 @@ Scores = dict[str, dict[str, float]]
 
 # The paper's clean-up: opening and closing with disks of 3 and 1 px; no hole is filled, nothing dropped.
 PAPER_OBJECTS = ObjectsConfig(
-    opening_um=(0.75, 0.25), closing_um=(0.75, 0.25), hole_area_um2=0.0, min_area_um2=0.0
+    opening_um=(0.75, 0.25), closing_um=(0.75, 0.25), hole_area_um2=0.0, min_area_um2=0.0, certainty=0.0
 )
 
 

@@ -12,11 +12,14 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from wsiseg.config import PredictConfig
+from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
 from wsiseg.inference.slide import FinishedSlide
 from wsiseg.network.model import load_model
+from wsiseg.objects.certainty import is_certain
+from wsiseg.objects.records import describe
+from wsiseg.objects.segment import Segmented, segment_whole
 from wsiseg.slides.sources import expand
 
 
@@ -45,6 +48,14 @@ def array(store: Path, name: str) -> NDArray[Any]:
     found = zarr.open_group(store, mode="r")[name]
     assert isinstance(found, zarr.Array)
     return np.asarray(found[:])
+
+
+def whole_nuclei(confidence: NDArray[np.uint8], mpp: float, config: ObjectsConfig) -> Segmented:
+    """Return the nuclei of a whole frame in one window, those that are certain, at threshold 0.5."""
+    found = segment_whole(confidence, mpp, config, 0.5)
+    table = describe(found, None, mpp, 1.0, config)
+    area, mean = (table[name].to_numpy() for name in ("area_um2", "mean_confidence"))
+    return found.kept(is_certain(area, mean, 0.5, config.certainty))
 
 
 def digests(folder: Path, name: str = "slide") -> dict[str, str]:

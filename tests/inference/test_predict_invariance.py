@@ -13,7 +13,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from outputs import array, digests, predicted
+from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.graph import open_cluster
@@ -28,7 +28,6 @@ from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.records import describe
-from wsiseg.objects.segment import segment_whole
 from wsiseg.slides import open_slide
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
@@ -103,7 +102,7 @@ def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
     # windows of another shape are summed in another order: a rounding step at most
     assert np.abs(confidence / 255 - whole).max() < 0.5 / 255 + 1e-4
 
-    found = segment_whole(confidence, 0.25, ObjectsConfig(), 0.5)
+    found = whole_nuclei(confidence, 0.25, ObjectsConfig())
     assert ((labels > 0) == (found.labels > 0)).all()
     pairs = np.unique(np.stack([labels[labels > 0], found.labels[labels > 0]]), axis=1)
     assert pairs.shape[1] == labels.max() == len(found.markers)
@@ -191,7 +190,7 @@ def test_any_nuclei_are_the_same_in_tiles_as_in_one_piece(
     folder = tmp_path_factory.mktemp("disks")
     table, labels = nuclei_of(store_of(folder / "tiles", confidence, tile_px))
 
-    found = segment_whole(confidence, 0.25, ObjectsConfig(), 0.5)
+    found = whole_nuclei(confidence, 0.25, ObjectsConfig())
     half = confidence[::2, ::2]
     whole = describe(found, lambda box: half[box.y0 : box.y1, box.x0 : box.x1], 0.25, 1.0, ObjectsConfig())
     assert np.array_equal(labels, found.labels)  # one cell of the numbering: its order is the raster's

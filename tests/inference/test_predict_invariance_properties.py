@@ -19,7 +19,7 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from outputs import array, digests, predicted
+from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.outputs import Observer
@@ -27,7 +27,6 @@ from wsiseg.inference.store import SlideStore
 from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
 from wsiseg.objects.records import describe
-from wsiseg.objects.segment import segment_whole
 from wsiseg.slides import open_slide
 from wsiseg.slides.view import SlideView
 
@@ -173,7 +172,7 @@ def check_against_the_whole_image(
     assert np.abs(confidence / 255 - whole)[computed].max(initial=0) < 0.5 / 255 + 1e-4
 
     config = ObjectsConfig()
-    found = segment_whole(confidence, view.mpp, config, 0.5)
+    found = whole_nuclei(confidence, view.mpp, config)
     places_l0 = (found.markers.astype(np.float64) + 0.5) * view.scale_l0
     found = found.kept(SlideStore(out / "slide.zarr").tissue.at(places_l0[:, 1], places_l0[:, 0]))
     assert np.array_equal(labels > 0, found.labels > 0)

@@ -26,6 +26,7 @@ def command(
     output: Path | None,
     threshold: float | None,
     min_area: float | None,
+    certainty: float | None,
     no_splitting: bool,
     simplify: float | None,
     gzip: bool,
@@ -41,8 +42,10 @@ def command(
     from wsiseg.errors import WsisegError
     from wsiseg.inference.export import export, open_finished, stored_objects
 
-    given: dict[str, Any] = {"threshold": threshold, "min_area_um2": min_area, "simplify_um": simplify}
-    given = {key: value for key, value in given.items() if value is not None}
+    asked: dict[str, Any] = {
+        "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
+    }  # fmt: skip
+    given = {key: value for key, value in asked.items() if value is not None}
     if no_splitting:
         given["split"] = False
     config = PredictConfig(tile_px=tile_size, workers=workers, gzip=gzip, split=split)

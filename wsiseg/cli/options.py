@@ -120,15 +120,21 @@ def tissue_options(function: F) -> F:
 
 def objects_options(function: F) -> F:
     """Add the settings with which confidence becomes nuclei, and how they are written."""
-    return _objects_options(function, min_area_um2=7.5, simplify_um=0.125, threshold="chosen for each slide")
+    return _objects_options(function, 7.5, 0.4, 0.125, threshold="chosen for each slide")
 
 
 def stored_objects_options(function: F) -> F:
     """Add the same settings, which are the store's where they are left out."""
-    return _objects_options(function, min_area_um2=None, simplify_um=None, threshold="the store's")
+    return _objects_options(function, None, None, None, threshold="the store's")
 
 
-def _objects_options(function: F, min_area_um2: float | None, simplify_um: float | None, threshold: str) -> F:
+def _objects_options(
+    function: F,
+    min_area_um2: float | None,
+    certainty: float | None,
+    simplify_um: float | None,
+    threshold: str,
+) -> F:
     otherwise = "  [default: the store's]" if min_area_um2 is None else ""
     function = click.option(
         "--split", type=click.IntRange(1), metavar="N",
@@ -143,6 +149,11 @@ def _objects_options(function: F, min_area_um2: float | None, simplify_um: float
     function = click.option("--no-splitting", is_flag=True, help="Leave touching nuclei in one piece.")(
         function
     )
+    function = click.option(
+        "--certainty", type=click.FloatRange(0, 1), default=certainty,
+        help="Drop nuclei whose mean confidence lies nearer to the threshold than this (0 the threshold, 1 "
+        f"full confidence; small ones need more, large ones less); 0 keeps all.{otherwise}",
+    )(function)  # fmt: skip
     function = click.option(
         "--min-area", type=click.FloatRange(0), default=min_area_um2, metavar="UM2",
         help=f"Drop nuclei of a smaller area, in square micrometres.{otherwise}",

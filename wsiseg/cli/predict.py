@@ -44,6 +44,7 @@ def command(
     slide_mpp: float | None,
     threshold: float | None,
     min_area: float,
+    certainty: float,
     no_splitting: bool,
     simplify: float,
     gzip: bool,
@@ -72,7 +73,11 @@ def command(
     config = PredictConfig(
         tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
         objects=ObjectsConfig(
-            threshold=threshold, min_area_um2=min_area, split=not no_splitting, simplify_um=simplify
+            threshold=threshold,
+            min_area_um2=min_area,
+            certainty=certainty,
+            split=not no_splitting,
+            simplify_um=simplify,
         ),
         mpp=mpp,
         tile_px=tile_size,

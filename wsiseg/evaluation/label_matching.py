@@ -9,8 +9,8 @@ from pathlib import Path
 
 from wsiseg.errors import LabelError
 
-# In order of preference where one folder holds several for an image: outlines, which are finer than the pixels
-# of a store, then instances, then masks.
+# In order of preference where one folder holds several for an image: outlines, finer than the pixels of a
+# store, then instances, then masks.
 _KINDS = {
     "geojson": (".geojson.gz", ".geojson", ".json.gz", ".json"),
     "zarr": (".ome.zarr", ".zarr"),

@@ -110,11 +110,11 @@ def predict_slides(
 
 
 def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
-    """Return the settings with the paper's clean-up for a model of its preset, if none was asked for."""
+    """Return the settings, with the paper's clean-up alone for its models unless one was asked for."""
     objects = config.objects
     if model.info.preset != "paper" or objects.opening_um or objects.closing_um:
         return config
-    cleaned = replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM)
+    cleaned = replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM, certainty=0.0)
     return replace(config, objects=cleaned)
 
 

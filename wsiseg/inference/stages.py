@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +20,7 @@ from wsiseg.inference.blocks import trimmed_core
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.store import DONE, FAILED, STAIN_DOWNSAMPLE, SlideStore
 from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.objects.certainty import certain_ones
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import Segmented, segment
 from wsiseg.slides.stain import haematoxylin_density
@@ -176,9 +178,8 @@ def _halved(array: UInt8) -> UInt8:
     height, width = array.shape
     if height % 2 or width % 2:
         array = np.pad(array, ((0, height % 2), (0, width % 2)), mode="edge")
-    wide = array.astype(np.uint16)
-    total = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
-    return ((total + 2) >> 2).astype(np.uint8)
+    rows, cols = array.shape
+    return np.asarray(cv2.resize(array, (cols // 2, rows // 2), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _whole(core: Box, box: Box, values: UInt8) -> UInt8:
@@ -191,7 +192,10 @@ def _whole(core: Box, box: Box, values: UInt8) -> UInt8:
 
 
 def compute_tile(job: ObjectsJob, row: int, col: int) -> StageResult:
-    """Find the nuclei that touch one tile; write their pixels and the records of those that it owns."""
+    """Find the nuclei that touch one tile; write their pixels and the records of those that it owns.
+
+    Those that are not certain get no record, and what has no record is not painted by any tile.
+    """
     import pyarrow as pa
 
     store, pixels, clock = job.store, job.pixels, _Clock()
@@ -206,6 +210,7 @@ def compute_tile(job: ObjectsJob, row: int, col: int) -> StageResult:
     table = describe(
         found, lambda box: pixels.files("haematoxylin").read(box), frame.mpp, frame.scale_l0, job.config
     )
+    table = certain_ones(table, job.threshold, job.config.certainty)
     clock.lap("describe")
     store.files("work/labels").write(row, col, found.labels)
     markers = pa.table({"marker_row": found.markers[:, 0], "marker_col": found.markers[:, 1]})
