@@ -66,7 +66,7 @@ class ObjectsConfig:
 
     threshold: float | None = None
     min_area_um2: float = 7.5
-    certainty: float = 0.4
+    certainty: float = 0.45
     split: bool = True
     simplify_um: float = 0.125
     opening_um: tuple[float, ...] = ()

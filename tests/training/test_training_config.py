@@ -7,7 +7,7 @@ import json
 import pytest
 
 from wsiseg.errors import UsageError
-from wsiseg.training.config import TrainingConfig, from_json, preset
+from wsiseg.training.config import TrainingConfig, consensus_config, from_json, preset
 from wsiseg.training.schedule import rates
 
 
@@ -79,3 +79,12 @@ def test_onecycle_rises_and_falls_as_torch_s_own():
         optimiser.step()
         if step < 39:
             theirs.step()
+
+
+@pytest.mark.parametrize(("room_px", "side", "batch"), [(4000, 288, 2), (200, 200, 4), (100, 160, 6)])
+def test_the_consensus_sees_as_large_crops_as_there_is_room_for(room_px: int, side: int, batch: int):
+    config = preset("default")
+    own = consensus_config(config, room_px)
+    assert (own.crop_px, own.batch_size) == (side, batch)
+    assert own.epoch_crops / own.batch_size == config.epoch_crops / config.batch_size
+    assert own.batch_size * own.crop_px**2 == pytest.approx(config.batch_size * config.crop_px**2, rel=0.1)

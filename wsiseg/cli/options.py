@@ -120,7 +120,7 @@ def tissue_options(function: F) -> F:
 
 def objects_options(function: F) -> F:
     """Add the settings with which confidence becomes nuclei, and how they are written."""
-    return _objects_options(function, 7.5, 0.4, 0.125, threshold="chosen for each slide")
+    return _objects_options(function, 7.5, 0.45, 0.125, threshold="chosen for each slide")
 
 
 def stored_objects_options(function: F) -> F:

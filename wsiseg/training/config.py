@@ -116,6 +116,9 @@ class TrainingConfig:
     consensus_epochs : int
         Epochs of one more network of the same size, which learns what the repeats and the prior agree on; it
         becomes the model. 0 does without.
+    consensus_crop_px : int
+        `crop_px` of that network, where every slide and image has room for it; fewer crops a step make up for
+        it. In crops narrower than twice the network's reach their borders touch all that it learns.
     consensus_generated : float
         `generated` of that network.
     seed : int
@@ -156,6 +159,7 @@ class TrainingConfig:
     repeats: int = 10
     generated: float = 0.0
     consensus_epochs: int = 0
+    consensus_crop_px: int = 0
     consensus_generated: float = 0.0
     seed: int = 0
 
@@ -190,6 +194,7 @@ class TrainingConfig:
             "threshold": 0 < self.threshold < 1,
             "consensus_epochs": self.consensus_epochs == 0 or self.target.weight > 0,
             "generated": self.generated == 0 or (0 <= self.generated <= 1 and self.target.weight > 0),
+            "consensus_crop_px": 0 <= self.consensus_crop_px <= 4096,
             "consensus_generated": 0 <= self.consensus_generated <= 1,
             "repeats": 1 <= self.repeats <= 1000,
             "seed": 0 <= self.seed < 2**63,
@@ -259,14 +264,28 @@ def default_preset() -> TrainingConfig:
         takes_last=True,
         repeats=2,
         consensus_epochs=140,
+        consensus_crop_px=288,
         consensus_generated=0.4,
     )
 
 
-def consensus_config(config: TrainingConfig) -> TrainingConfig:
-    """Return the settings of the consensus's own training: a gentler rate, and its number of epochs."""
+def consensus_config(config: TrainingConfig, largest_px: int = 4096) -> TrainingConfig:
+    """Return the settings of the consensus's own training: a gentler rate, larger crops, and its own epochs.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of the run.
+    largest_px : int
+        Side of the largest crop that every slide and image has room for.
+    """
+    side = max(config.crop_px, min(config.consensus_crop_px, largest_px))
+    batch = max(1, round(config.batch_size * (config.crop_px / side) ** 2))
     return dataclasses.replace(
         config,
+        crop_px=side,
+        batch_size=batch,
+        epoch_crops=batch * -(-config.epoch_crops // config.batch_size),
         epochs=config.consensus_epochs,
         learning_rate=0.8 * config.learning_rate,
         generated=config.consensus_generated,

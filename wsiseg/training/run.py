@@ -275,7 +275,8 @@ class _Run:
                 return False
         if self.config.consensus_epochs == 0:
             return True
-        config = consensus_config(self.config)
+        largest = min(min(source.width, source.height) for source in self.sources)
+        config = consensus_config(self.config, largest)
         states = read_states(self.folder, self.config)
         repeats = {number: state for number, state in states.items() if number > 0}
         best = choose(repeats)
