@@ -31,4 +31,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "fit":
+        from wsiseg.cores import wait_asleep
+
+        wait_asleep()
     return getattr(import_module(_HOMES[name]), name)

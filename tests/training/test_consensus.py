@@ -10,7 +10,7 @@ import pytest
 from wsiseg.errors import ModelError, UsageError
 from wsiseg.network.model import load_model
 from wsiseg.training.config import preset
-from wsiseg.training.consensus import SOFT, consensus_target, rounded
+from wsiseg.training.consensus import consensus_target, rounded
 from wsiseg.training.prior import find_prior
 
 GREY = np.full((80, 80, 3), 150, np.uint8)
@@ -73,11 +73,3 @@ def test_a_prior_that_cannot_vote_is_refused(model_file):
         find_prior(preset("paper"), model_file)
     with pytest.raises(UsageError, match="no consensus"):
         find_prior(replace(preset("default"), consensus_epochs=0), model_file)
-
-
-def test_small_pieces_that_hardly_stand_out_are_not_taught():
-    pale = 0.5 * disc(40, 20, 4).astype(np.float32)
-    confidence = np.maximum(pale, 0.9 * disc(40, 52, 13).astype(np.float32))
-    nucleus = consensus_target(GREY, confidence, 0.5)[..., 0]
-    assert nucleus[40, 20] == pytest.approx(255 * SOFT * 0.5, abs=1)
-    assert (nucleus[disc(40, 52, 11)] > 127).all()

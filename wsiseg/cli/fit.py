@@ -118,6 +118,9 @@ def command(
     if not slides:
         _select_later(output, select)
         return
+    from wsiseg.cores import wait_asleep
+
+    wait_asleep()
     from wsiseg.cli.fit_progress import FitProgress
     from wsiseg.config import TissueConfig
     from wsiseg.report.training_run import fit

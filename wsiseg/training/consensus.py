@@ -11,7 +11,6 @@ import torch
 from wsiseg.config import ObjectsConfig
 from wsiseg.network.appearance import network_input
 from wsiseg.network.fcnn import FCNN
-from wsiseg.objects.certainty import is_certain
 from wsiseg.objects.segment import segment_whole
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.generated import touching
@@ -95,13 +94,9 @@ def consensus_target(rgb: Pixels, confidence: npt.NDArray[np.float32], mpp: floa
 
 
 def nuclei_of(confidence: npt.NDArray[np.float32], mpp: float) -> Labels:
-    """Return the nuclei of a whole window, as `predict` finds them: float32 (H, W) -> int32 (H, W)."""
-    config, quantised = ObjectsConfig(), np.rint(255 * np.clip(confidence, 0, 1)).astype(np.uint8)
-    found = segment_whole(quantised, mpp, config, THRESHOLD)
-    labels, count = found.labels.ravel(), len(found.markers) + 1
-    area_px = np.bincount(labels, minlength=count)[1:]
-    mean = np.bincount(labels, quantised.ravel(), minlength=count)[1:] / (255 * area_px)
-    return found.kept(is_certain(area_px * mpp**2, mean, THRESHOLD, config.certainty)).labels
+    """Return the nuclei of a whole window, certain or not: float32 (H, W) -> int32 (H, W)."""
+    quantised = np.rint(255 * np.clip(confidence, 0, 1)).astype(np.uint8)
+    return segment_whole(quantised, mpp, ObjectsConfig(), THRESHOLD).labels
 
 
 def rounded(labels: Labels, radius_px: float) -> Labels:
