@@ -4,7 +4,8 @@
 
 Straightforward: colours before pixels in memory (NCHW) and one slice for each patch. Both run on one
 thread and are measured in processor seconds, forward and backward, the best of several after one to warm up.
-The gradients of both are held against that of the same step, on the same patches, in 64 bits.
+The gradients of both are held against that of the same step, on the same patches, in 64 bits. Our step is
+timed on one thread and on all cores as well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from harness.machine import machine
 from torch import Tensor
 
+from wsiseg.cores import available_cores
 from wsiseg.network.fcnn import FCNN, normalise
 from wsiseg.training import step
 from wsiseg.training.config import preset
@@ -76,6 +78,15 @@ def measure(
     return min(seconds[1:], default=seconds[0]), gradient.double()
 
 
+def wall(threads: int, draws: Draws, side_px: int) -> float:
+    """Return seconds of a step on so many threads, the machine's other work included."""
+    torch.set_num_threads(threads)
+    measure(gather_patches, True, 0, draws, side_px)
+    started = time.monotonic()
+    measure(gather_patches, True, STEPS, draws, side_px)
+    return (time.monotonic() - started) / (STEPS + 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=300, help="pixels of a crop's side")
@@ -87,6 +98,8 @@ def main() -> None:
     ours_s, ours = measure(gather_patches, True, STEPS, draws, side)
     plain_s, plain = measure(sliced_patches, False, 1, draws, side)
     layout_s, _ = measure(gather_patches, False, STEPS, draws, side)
+    threads_s = {f"wsiseg_wall_s_{n}_threads": wall(n, draws, side) for n in sorted({1, available_cores()})}
+    torch.set_num_threads(1)
     _, exact = measure(gather_patches, True, 0, draws, side, torch.float64)
     largest = exact.abs().max()
     found = {
@@ -94,6 +107,7 @@ def main() -> None:
         "one_index_operation_s": layout_s,
         "wsiseg_s": ours_s,
         "ratio": plain_s / ours_s,
+        **threads_s,
         "largest_gradient": float(largest),
         "wsiseg_off_float64": float((ours - exact).abs().max()),
         "straightforward_off_float64": float((plain - exact).abs().max()),

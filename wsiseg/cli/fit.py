@@ -76,7 +76,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--threads", type=click.IntRange(1),
-    help="CPU threads that train; the same number gives the same bytes.  [default: the machine's cores]",
+    help="CPU threads that train; the same number gives the same bytes. So small a network gains little by "
+    "more.  [default: 1]",
 )  # fmt: skip
 @options.device_option
 @options.reader_option

@@ -17,7 +17,6 @@ import torch
 
 from wsiseg.allocator import give_back
 from wsiseg.config import TissueConfig
-from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError, StoreError, UsageError
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource, expand
@@ -45,6 +44,8 @@ from wsiseg.training.validation import Validation, labelled_dice, make_validatio
 from wsiseg.whole import write_whole
 
 SAMPLES = 6
+# Convolutions of eight channels gain nothing from more, and one gives the same bytes on every machine.
+THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ def fit(
     workers : int, optional
         Threads that read crops; no influence on the result.
     threads : int, optional
-        CPU threads that train; by default all cores, and those of its start for a run that goes on. The same
-        number gives the same model bytes.
+        CPU threads that train; by default 1, and those of its start for a run that goes on. The same number
+        gives the same model bytes.
     max_minutes : float, optional
         No epoch is begun after that time; what is left then depends on the machine's speed.
     select : str, optional
@@ -152,7 +153,7 @@ def fit(
     now = identity(config, sources, matched, where.type, voter)
     with folder.alone():
         before = _before(folder, config, now, overwrite, observer)
-        threads = threads or (before or {}).get("threads") or available_cores()
+        threads = threads or (before or {}).get("threads") or THREADS
         described = {
             "command": "fit",
             "state": "running",
