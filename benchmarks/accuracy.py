@@ -36,6 +36,7 @@ MEASURES = ("dice", "aji", "pq", "sq", "dq", "count_error")
 @click.option("-m", "--model", type=click.Path(exists=True, path_type=Path), help="Model file or run folder.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write JSON here.")
 @click.option("--threshold", type=float, help="Confidence of a nucleus.  [default: the model's]")
+@click.option("--certainty", default=ObjectsConfig().certainty, show_default=True, help="0 keeps all nuclei.")
 @click.option("--script/--no-script", default=True, show_default=True, help="Also score the script.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--threads", default=1, show_default=True)
@@ -44,6 +45,7 @@ def main(
     model: Path | None,
     output: Path | None,
     threshold: float | None,
+    certainty: float,
     script: bool,
     device: str,
     threads: int,
@@ -55,7 +57,7 @@ def main(
     try:
         fields = read_fields(data)
         loaded = load_model(model)
-        config = ObjectsConfig(threshold=threshold)
+        config = ObjectsConfig(threshold=threshold, certainty=certainty)
         find = finder(loaded, config, device, threads)
         methods: dict[str, Method] = {"wsiseg": lambda field: find(field)[1]}
         if script:

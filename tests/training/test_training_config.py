@@ -87,4 +87,5 @@ def test_the_consensus_sees_as_large_crops_as_there_is_room_for(room_px: int, si
     own = consensus_config(config, room_px)
     assert (own.crop_px, own.batch_size) == (side, batch)
     assert own.epoch_crops / own.batch_size == config.epoch_crops / config.batch_size
+    assert own.draws * own.batch_size == config.draws * config.batch_size
     assert own.batch_size * own.crop_px**2 == pytest.approx(config.batch_size * config.crop_px**2, rel=0.1)

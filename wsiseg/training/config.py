@@ -117,8 +117,9 @@ class TrainingConfig:
         Epochs of one more network of the same size, which learns what the repeats and the prior agree on; it
         becomes the model. 0 does without.
     consensus_crop_px : int
-        `crop_px` of that network, where every slide and image has room for it; fewer crops a step make up for
-        it. In crops narrower than twice the network's reach their borders touch all that it learns.
+        `crop_px` of that network, where every slide and image has room for it; fewer crops a step and more
+        patches from each make up for it. In crops narrower than twice the network's reach their borders touch
+        all that it learns.
     consensus_generated : float
         `generated` of that network.
     seed : int
@@ -286,6 +287,7 @@ def consensus_config(config: TrainingConfig, largest_px: int = 4096) -> Training
         crop_px=side,
         batch_size=batch,
         epoch_crops=batch * -(-config.epoch_crops // config.batch_size),
+        draws=round(config.draws * config.batch_size / batch),
         epochs=config.consensus_epochs,
         learning_rate=0.8 * config.learning_rate,
         generated=config.consensus_generated,
