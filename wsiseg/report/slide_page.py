@@ -194,6 +194,7 @@ def _described(store: SlideStore, numbers: SlideNumbers) -> dict[str, Any]:
             ("Computed by", summary.get("engine", "")),
             ("Threshold", f"{store.threshold:g}{own}"),
             ("Smallest nucleus", f"{number(objects.get('min_area_um2'))} µm²"),
+            ("Certainty of a nucleus", f"{number(objects.get('certainty'))} or more"),
             ("Touching nuclei", "parted" if objects.get("split") else "left in one piece"),
         ],
     }  # fmt: skip
