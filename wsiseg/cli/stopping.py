@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 # From the signal to the end: threads that compute are waited for, but no longer than this.
 GRACE_S = 4.0
@@ -43,13 +47,15 @@ class Stopping:
     def __init__(self, command: str | None = None) -> None:
         self.code = 0
         self._command = command
+        self._told_of_others = sys.unraisablehook
 
     def listen(self) -> None:
         """Raise `KeyboardInterrupt` and `Terminated` on signals, and end the process if that is not enough.
 
         The second is a thread's: the main thread hears of a signal only between two steps of Python, and what
-        it raises inside of a library may be lost there.
+        it raises inside of a library may be lost there, which Python would say with a traceback.
         """
+        sys.unraisablehook = self._lost
         for number, handler in ((signal.SIGINT, self._interrupt), (signal.SIGTERM, self._terminate)):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, handler)
@@ -77,6 +83,11 @@ class Stopping:
             cursor = SHOW_CURSOR if os.isatty(2) else ""
             os.write(2, f"{cursor}\n{last_words(self.code, self._command)}\n".encode())
         os._exit(self.code)
+
+    def _lost(self, what: UnraisableHookArgs) -> None:
+        """Be silent about a signal that a library's callback could not pass on: the thread has heard it."""
+        if not isinstance(what.exc_value, KeyboardInterrupt | Terminated):
+            self._told_of_others(what)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
         self.code = EXIT_CODES[signal.SIGINT]
