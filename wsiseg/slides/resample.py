@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SUPPORT = 2.0
+LANES = 8
 
 
 class Taps(NamedTuple):
@@ -69,29 +70,36 @@ def _resample(
     col_weight: NDArray[np.float32],
     out: NDArray[np.uint8],
 ) -> None:
-    # rows are mixed first: that loop runs over contiguous memory, and later loops have fewer rows to do
-    line = np.empty(pixels.shape[1], np.float32)
-    for i in range(row_start.size):
-        line[:] = np.float32(0)
-        for k in range(row_weight.shape[1]):
-            w = row_weight[i, k]
-            if w != np.float32(0):
-                source = pixels[row_start[i] + k]
-                for x in range(line.size):
-                    line[x] += w * np.float32(source[x])
+    # rows are mixed first: that loop runs over contiguous memory, and later loops have fewer rows to do; then
+    # columns, of several rows side by side, so that each step is one instruction for all of them
+    width = pixels.shape[1]
+    line = np.empty(width, np.float32)
+    block = np.zeros((width, LANES), np.float32)
+    total = np.empty((3, LANES), np.float32)
+    zero, half, top = np.float32(0), np.float32(0.5), np.float32(255)
+    for first in range(0, row_start.size, LANES):
+        rows = min(LANES, row_start.size - first)
+        for r in range(rows):
+            line[:] = zero
+            for k in range(row_weight.shape[1]):
+                w = row_weight[first + r, k]
+                if w != zero:
+                    source = pixels[row_start[first + r] + k]
+                    for x in range(width):
+                        line[x] += w * np.float32(source[x])
+            for x in range(width):
+                block[x, r] = line[x]
         for j in range(col_start.size):
-            red, green, blue = np.float32(0), np.float32(0), np.float32(0)
-            base = 3 * col_start[j]
+            total[:] = zero
             for k in range(col_weight.shape[1]):
-                w = col_weight[j, k]
-                red += w * line[base + 3 * k]
-                green += w * line[base + 3 * k + 1]
-                blue += w * line[base + 3 * k + 2]
-            half = np.float32(0.5)
-            top = np.float32(255)
-            out[i, 3 * j] = np.uint8(min(max(red + half, np.float32(0)), top))
-            out[i, 3 * j + 1] = np.uint8(min(max(green + half, np.float32(0)), top))
-            out[i, 3 * j + 2] = np.uint8(min(max(blue + half, np.float32(0)), top))
+                w, at = col_weight[j, k], 3 * (col_start[j] + k)
+                for colour in range(3):
+                    for r in range(LANES):
+                        total[colour, r] += w * block[at + colour, r]
+            for r in range(rows):
+                for colour in range(3):
+                    value = min(max(total[colour, r] + half, zero), top)
+                    out[first + r, 3 * j + colour] = np.uint8(value)
 
 
 def resample(pixels: NDArray[np.uint8], rows: Taps, cols: Taps) -> NDArray[np.uint8]:
