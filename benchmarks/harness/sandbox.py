@@ -85,9 +85,6 @@ def _child(cases: Sequence[int], work: Callable[[int], tuple[str, str]], send: i
     gc.freeze()
     os.dup2(said.fileno(), 1)
     os.dup2(said.fileno(), 2)
-    # libraries reserve addresses that they never use: the limit is on what a case adds
-    limit = MEMORY_BYTES + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable(file=2)
     # the default action ends the process inside a library, where Python's handlers would wait
@@ -95,6 +92,7 @@ def _child(cases: Sequence[int], work: Callable[[int], tuple[str, str]], send: i
         signal.signal(timer, signal.SIG_DFL)
     for number, case in enumerate(cases):
         os.ftruncate(2, 0)
+        _limit_memory()
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
         verdict, detail = work(case)
@@ -105,6 +103,12 @@ def _child(cases: Sequence[int], work: Callable[[int], tuple[str, str]], send: i
         if number % 25 == 24:
             gc.collect()
     os._exit(0)
+
+
+def _limit_memory() -> None:
+    """Limit what a case adds: libraries and threads of those before it keep addresses that they never use."""
+    limit = MEMORY_BYTES + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def learn_imports(function: Callable[[], object]) -> None:
