@@ -184,7 +184,7 @@ def _objects(values: object) -> str:
     threshold = values.get("threshold")
     return ", ".join(
         [
-            f"threshold {'of the model' if threshold is None else threshold}",
+            f"threshold {'of the model or the slide' if threshold is None else threshold}",
             f"{number(_float(values.get('min_area_um2')))} µm² or larger",
             f"certainty {number(_float(values.get('certainty')))} or more",
             "touching ones parted" if values.get("split") else "touching ones in one piece",
