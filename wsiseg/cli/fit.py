@@ -119,12 +119,9 @@ def command(
     if not slides:
         _select_later(output, select)
         return
-    from wsiseg.cores import wait_asleep
-
-    wait_asleep()
+    from wsiseg import fit
     from wsiseg.cli.fit_progress import FitProgress
     from wsiseg.config import TissueConfig
-    from wsiseg.report.training_run import fit
     from wsiseg.training.config import preset as preset_of
 
     config = preset_of(
