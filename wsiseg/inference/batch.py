@@ -161,8 +161,7 @@ class _Work:
                 return self._predict(source, slide)
         except BusyError as error:
             if error.work == source.path:
-                cause = f"{error}; it is left to that run"
-                return SlideReport(source.name, absolute(source.path), "elsewhere", cause)
+                return _elsewhere(source.name, source, error)
             cause, problem = str(error), error
         except WsisegError as error:
             cause, problem = str(error), error
@@ -196,8 +195,7 @@ class _Work:
                         return self._run(source, outputs, held).predict(slide)
             except BusyError as error:
                 if error.work == fingerprint:
-                    cause = f"{error}; it is left to that run"
-                    return SlideReport(outputs.name, absolute(source.path), "elsewhere", cause)
+                    return _elsewhere(outputs.name, source, error)
                 if outputs.name in taken:
                     raise
                 taken |= {outputs.name}
@@ -208,6 +206,10 @@ class _Work:
         return SlideRun(
             named, outputs, self.model, self.config, self.cluster, self.kernel, watcher, self.draw
         )
+
+
+def _elsewhere(name: str, source: SlideSource, error: BusyError) -> SlideReport:
+    return SlideReport(name, absolute(source.path), "elsewhere", f"{error}; it is left to that run")
 
 
 def _without_path(cause: str, error: BaseException) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from wsiseg.errors import StoreError
 from wsiseg.inference.bucket_lock import held_object, put_in_place_of, tag_of, wait_for_object
+from wsiseg.inference.outputs import REPORTS, STORE, UNFINISHED
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import SUMMARY, merged_summary
 from wsiseg.locks import BusyError, held_lock
@@ -28,8 +29,6 @@ from wsiseg.slides.sources import SlideSource, possible_names
 
 SEND_EVERY_S = 5.0
 ROOT = "zarr.json"
-STORE, UNFINISHED = ".zarr", ".zarr.unfinished"
-REPORTS = "report"
 AT_ONCE = 16
 # What tells one state of a file from another: its place on the disk, time and size.
 Stamp = tuple[int, int, int]

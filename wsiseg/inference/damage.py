@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     import zarr
 
 
-MARKERS = ("marker_row", "marker_col")
-
-
 @contextmanager
 def damage_told(*stores: Path) -> Iterator[None]:
     """Turn what goes wrong inside into a StoreError if one of the stores is damaged.
@@ -65,6 +62,7 @@ def _read_through(path: Path) -> None:
     import numpy as np
     import pyarrow as pa
 
+    from wsiseg.inference.numbering import MARKER
     from wsiseg.inference.store import STAIN_DOWNSAMPLE, SlideStore
     from wsiseg.objects.records import RECORDS
 
@@ -96,7 +94,7 @@ def _read_through(path: Path) -> None:
         with pa.OSFile(str(file), "rb") as source:
             table = pa.ipc.open_file(source).read_all()
         table.validate(full=True)
-        whole = RECORDS.names if file.name.endswith(".nuclei.arrow") else MARKERS
+        whole = RECORDS.names if file.name.endswith(".nuclei.arrow") else MARKER
         _expect(set(table.column_names) == set(whole), f"{file.name} has columns {table.column_names}")
     for file in [*path.glob("work/failures/*.json"), *path.glob("work/*.json")]:
         json.loads(file.read_bytes())

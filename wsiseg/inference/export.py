@@ -15,7 +15,7 @@ from wsiseg.errors import StoreError
 from wsiseg.inference.again import nuclei_again
 from wsiseg.inference.damage import damage_told
 from wsiseg.inference.graph import open_cluster
-from wsiseg.inference.outputs import Observer, Outputs
+from wsiseg.inference.outputs import STORE, Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
 from wsiseg.inference.store import SlideStore, no_store
 from wsiseg.locks import BusyError, held_lock
@@ -73,7 +73,7 @@ def _export(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
-    outputs = Outputs(folder, source.path.name.removesuffix(".zarr"), config.gzip)
+    outputs = Outputs(folder, source.path.name.removesuffix(STORE), config.gzip)
     threshold = config.objects.threshold or source.threshold
     workers = available_cores() if config.workers is None else config.workers
     tally = Tally(observer or Observer())

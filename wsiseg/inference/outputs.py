@@ -13,6 +13,10 @@ from uuid import uuid4
 
 from wsiseg.whole import STREAMED
 
+# Endings of a slide's store, when all is there and before, and the folder of the slides' reports.
+STORE, UNFINISHED = ".zarr", ".zarr.unfinished"
+REPORTS = "report"
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -25,12 +29,12 @@ class Outputs:
     @property
     def store(self) -> Path:
         """The finished store."""
-        return self.folder / f"{self.name}.zarr"
+        return self.folder / f"{self.name}{STORE}"
 
     @property
     def unfinished(self) -> Path:
         """The store while the slide is worked on."""
-        return self.folder / f"{self.name}.zarr.unfinished"
+        return self.folder / f"{self.name}{UNFINISHED}"
 
     @property
     def scratch(self) -> Path:
@@ -85,7 +89,7 @@ class Outputs:
     def remove_leftovers(self) -> None:
         """Delete what runs that were killed had begun to write."""
         name = escape(self.name)
-        endings = (".zarr.unfinished.*.part", ".zarr.*.removed", ".zarr.unfinished.*.removed", ".png.*.part")
+        endings = (f"{UNFINISHED}.*.part", f"{STORE}.*.removed", f"{UNFINISHED}.*.removed", ".png.*.part")
         hidden = [f".{name}{ending}" for ending in (*endings, ".again.part", ".again.part.*.removed")]
         streamed = [
             f"{name}{ending}{STREAMED}" for ending in (".geojson*", ".part[0-9]*.geojson*", ".parquet")

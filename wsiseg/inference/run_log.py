@@ -22,7 +22,7 @@ from wsiseg.whole import put_whole
 
 # A run holds the lock of the summary for milliseconds; a lock of a lost host is free after this.
 SUMMARY_WAIT_S = 120.0
-SUMMARY = "summary.csv"
+SUMMARY, RUN = "summary.csv", "run.json"
 VERSIONS_OF = ("torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
 
@@ -84,10 +84,10 @@ class RunLog:
             return []
 
     def _write_files(self) -> None:
-        for name in ("run.json", "summary.csv"):
+        for name in (RUN, SUMMARY):
             for leftover in self._folder.glob(f".{name}.*.part"):
                 leftover.unlink(missing_ok=True)
-        with put_whole(self._folder / "run.json") as path:
+        with put_whole(self._folder / RUN) as path:
             path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
         with put_whole(self._folder / SUMMARY) as path:
             path.write_bytes(_text_of([*self._other_rows(), *self._rows]))

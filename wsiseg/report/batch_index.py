@@ -12,16 +12,14 @@ from typing import Any
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import StoreError
-from wsiseg.inference.outputs import Outputs
+from wsiseg.inference.outputs import REPORTS, STORE, Outputs
+from wsiseg.inference.run_log import RUN, SUMMARY
 from wsiseg.inference.store import SlideStore
 from wsiseg.report.page import link, number, write_page
 from wsiseg.report.slide_page import PAGE
-from wsiseg.report.thumbnail import FOLDER, THUMBNAIL, report_folder
+from wsiseg.report.thumbnail import THUMBNAIL, report_folder
 
 INDEX = "index.html"
-SUMMARY = "summary.csv"
-RUN = "run.json"
-ENDING = ".zarr"
 # Causes can be long: a million bytes a cell are a file that is not ours.
 csv.field_size_limit(min(sys.maxsize, 1 << 20))
 COLUMNS = (
@@ -74,8 +72,8 @@ def write_index(folder: Path) -> Path:
 
 def finished_slides(folder: Path) -> list[Outputs]:
     """Return the slides of a folder that have a finished store."""
-    stores = sorted(folder.glob(f"*{ENDING}"))
-    return [Outputs(folder, path.name.removesuffix(ENDING)) for path in stores if path.is_dir()]
+    stores = sorted(folder.glob(f"*{STORE}"))
+    return [Outputs(folder, path.name.removesuffix(STORE)) for path in stores if path.is_dir()]
 
 
 def known_seconds(folder: Path) -> dict[str, float | None]:
@@ -109,7 +107,7 @@ def _row(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     # A name from a file is part of a path only where it is a plain name. What failed has no page: one of that
     # name is another slide's.
     plain = name not in ("", ".", "..") and not {"/", "\\", "\0"} & set(name)
-    has_store = plain and state != "failed" and (folder / f"{name}{ENDING}").is_dir()
+    has_store = plain and state != "failed" and (folder / f"{name}{STORE}").is_dir()
     own = report_folder(folder, name if has_store else "")
     page, thumbnail = (has_store and (own / file).is_file() for file in (PAGE, THUMBNAIL))
     return {
@@ -122,14 +120,14 @@ def _row(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
             ("" if values[key] is None else values[key], number(values[key], digits))
             for key, digits in NUMBERS.items()
         ],
-        "link": link(FOLDER, name, PAGE) if page else "",
-        "thumbnail": link(FOLDER, name, THUMBNAIL) if page and thumbnail else "",
+        "link": link(REPORTS, name, PAGE) if page else "",
+        "thumbnail": link(REPORTS, name, THUMBNAIL) if page and thumbnail else "",
     }
 
 
 def _from_store(path: Path) -> dict[str, Any]:
     """Return what a store says of itself, for a slide that the summary does not know."""
-    name = path.name.removesuffix(ENDING)
+    name = path.name.removesuffix(STORE)
     try:
         summary = dict(SlideStore(path).provenance.get("summary") or {})
     except StoreError as error:

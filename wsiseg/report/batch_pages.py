@@ -11,7 +11,8 @@ from typing import Self
 
 from wsiseg.errors import UsageError, WsisegError
 from wsiseg.inference.outputs import Observer, Outputs, Relay, SlideReport
-from wsiseg.report.batch_index import RUN, SUMMARY, finished_slides, known_seconds, write_index
+from wsiseg.inference.run_log import RUN, SUMMARY
+from wsiseg.report.batch_index import finished_slides, known_seconds, write_index
 from wsiseg.report.slide_page import PAGE, write_slide_page
 from wsiseg.report.thumbnail import report_folder
 

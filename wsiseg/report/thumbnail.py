@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wsiseg.inference.outputs import REPORTS
 from wsiseg.report.page import jpeg
 from wsiseg.whole import write_whole
 
 THUMBNAIL = "thumbnail.jpg"
 SIDE_PX = 1000
-FOLDER = "report"
 
 
 def report_folder(output: Path, name: str) -> Path:
     """Return where the report of a slide is kept in the output folder."""
-    return output / FOLDER / name
+    return output / REPORTS / name
 
 
 def start_report(output: Path, name: str, rgb: npt.NDArray[np.uint8]) -> None:
