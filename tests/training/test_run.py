@@ -208,7 +208,7 @@ class Stop(Observer):
 def test_interrupted_runs_are_usable_and_go_on(images, config, tmp_path):
     fit(images, tmp_path / "whole", config)
     with pytest.raises(KeyboardInterrupt):
-        fit(images, tmp_path / "run", config, observer=Stop(5))
+        fit(images, tmp_path / "run", config, observer=Stop(5), jobs=1)
     load_model(tmp_path / "run")
     assert RunFolder(tmp_path / "run").read()["state"] == "interrupted"
     assert len(rows_of(tmp_path / "run" / "metrics.csv")) == 5 * 2

@@ -79,6 +79,11 @@ if TYPE_CHECKING:
     help="CPU threads that train; the same number gives the same bytes. So small a network gains little by "
     "more.  [default: 1]",
 )  # fmt: skip
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1),
+    help="Repeats trained side by side; no influence on the result.  [default: as many as cores and memory "
+    "have room for]",
+)  # fmt: skip
 @options.device_option
 @options.reader_option
 @options.overwrite_option
@@ -106,6 +111,7 @@ def command(
     max_minutes: float | None,
     workers: int | None,
     threads: int | None,
+    jobs: int | None,
     device: str,
     reader: str,
     overwrite: bool,
@@ -149,6 +155,7 @@ def command(
             device=device,
             workers=workers,
             threads=threads,
+            jobs=jobs,
             max_minutes=max_minutes,
             select=select,
             prior=prior,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FitProgress(Observer):
-    """Shows loss, skipped steps, score and the time left.
+    """Shows loss, skipped steps, score and the time left of the repeats in training.
 
     Parameters
     ----------
@@ -29,9 +29,14 @@ class FitProgress(Observer):
 
     def __init__(self, repeats: int, epochs: int, consensus_epochs: int = 0, verbosity: int = 0) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._repeats, self._epochs, self._quiet = repeats, epochs, verbosity < 0
-        self._total, self._name, self._epochs_now = repeats * epochs + consensus_epochs, "", epochs
-        self._score, self._skips, self._trained, self._begun = "", 0, 0.0, time.monotonic()
+        self._repeats, self._quiet = repeats, verbosity < 0
+        self._total = repeats * epochs + consensus_epochs
+        # Of each repeat: epochs done, epochs asked for, steps skipped, last score in words.
+        self._done: dict[int, float] = {}
+        self._epochs: dict[int, int] = {}
+        self._skips: dict[int, int] = {}
+        self._scores: dict[int, str] = {}
+        self._trained, self._begun = 0.0, time.monotonic()
         self._bar: Progress | None = None
         if not self._quiet and self._console.is_terminal:
             self._bar = Progress(
@@ -61,43 +66,55 @@ class FitProgress(Observer):
 
     def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
         """See `Observer`."""
-        self._score, self._skips, self._epochs_now = "", 0, epochs
-        self._name = f"repeat {repeat + 1}/{self._repeats}" if repeat < self._repeats else "consensus"
+        self._done[repeat], self._epochs[repeat], self._skips[repeat] = done, epochs, 0
         if done:
-            self.message(
-                f"{self._name} {'was finished before' if done >= epochs else f'goes on after epoch {done}'}"
-            )
+            before = "was finished before" if done >= epochs else f"goes on after epoch {done}"
+            self.message(f"{self._name(repeat)} {before}")
         if self._bar and self._task is not None:
-            self._bar.update(self._task, description=self._name, completed=repeat * self._epochs + done)
+            self._bar.update(self._task, description=self._running(), completed=sum(self._done.values()))
 
     def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
         """See `Observer`."""
         self._trained += 1 / steps
+        self._done[repeat] = epoch + (step + 1) / steps
         if self._bar and self._task is not None:
-            place = repeat * self._epochs + epoch + (step + 1) / steps
             shown = "-" if loss is None else f"{loss:.3f}"
-            state = f"loss {shown}, {self._skips + skips} skipped{self._score}, {self._left(place)} left"
-            self._bar.update(self._task, completed=place, state=state)
+            skipped = self._skips[repeat] + skips
+            state = f"loss {shown}, {skipped} skipped{self._scores.get(repeat, '')}, {self._left()} left"
+            self._bar.update(
+                self._task, description=self._running(), completed=sum(self._done.values()), state=state
+            )
 
     def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
         """See `Observer`."""
-        self._skips += record.skips
-        self._score = f", score {record.scores[channel]:.3f}"
+        self._skips[repeat] += record.skips
+        score = f", score {record.scores[channel]:.3f}"
         if record.dice is not None:
-            self._score += f", Dice {record.dice[channel]:.3f}"
+            score += f", Dice {record.dice[channel]:.3f}"
+        self._scores[repeat] = score
         if not self._bar:
             loss = "-" if record.loss is None else f"{record.loss:.4f}"
-            place = repeat * self._epochs + record.epoch
             self.message(
-                f"{self._name} epoch {record.epoch}/{self._epochs_now}: loss {loss}, "
-                f"{record.skips} of {record.steps} steps skipped, channel {channel}{self._score}, "
-                f"{record.seconds:.1f} s, {self._left(place)} left"
+                f"{self._name(repeat)} epoch {record.epoch}/{self._epochs[repeat]}: loss {loss}, "
+                f"{record.skips} of {record.steps} steps skipped, channel {channel}{score}, "
+                f"{record.seconds:.1f} s, {self._left()} left"
             )
 
     def repeat_done(self, repeat: int, folder: Path) -> None:
         """See `Observer`."""
 
-    def _left(self, place: float) -> str:
+    def _name(self, repeat: int) -> str:
+        return f"repeat {repeat + 1}/{self._repeats}" if repeat < self._repeats else "consensus"
+
+    def _running(self) -> str:
+        """Return which repeats are in training, in words."""
+        now = [repeat for repeat, done in sorted(self._done.items()) if done < self._epochs[repeat]]
+        if len(now) < 2:
+            return self._name(now[0] if now else max(self._done))
+        names = ", ".join(str(repeat + 1) for repeat in now[:-1])
+        return f"repeats {names} and {now[-1] + 1} of {self._repeats}"
+
+    def _left(self) -> str:
         """Return the time left at the speed so far, in words."""
         rate = (time.monotonic() - self._begun) / max(self._trained, 1e-9)
-        return duration(round(rate * (self._total - place)))
+        return duration(round(rate * max(0.0, self._total - sum(self._done.values()))))

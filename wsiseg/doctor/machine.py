@@ -10,6 +10,7 @@ from pathlib import Path
 from wsiseg.cgroups import cpu_limit, memory_limit
 from wsiseg.cores import available_cores
 from wsiseg.doctor.findings import Finding
+from wsiseg.memory import installed_bytes, unused_bytes
 
 # Room for `predict` and for each of its threads; two threads were measured at 1.2 to 1.6 GB on slides of
 # 15,000 to 60,000 px (benchmarks/memory.py).
@@ -28,7 +29,7 @@ def cores() -> Finding:
 
 def memory() -> Finding:
     """Return the memory of the machine or of its container, and whether it is enough for all cores."""
-    total, free = _installed(), _available()
+    total, free = installed_bytes(), unused_bytes()
     limit = memory_limit()
     if limit is not None and (total is None or limit < total):
         total, free = limit, min(limit, free if free is not None else limit)
@@ -72,22 +73,6 @@ def output(folder: Path) -> Finding:
             "output", "note", says, "that is little: make room, or give another disk with -o", facts
         )
     return Finding("output", "ok", says, facts=facts)
-
-
-def _installed() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
 
 
 def _gigabytes(count: int) -> str:

@@ -48,7 +48,7 @@ def fit(
     observer : Observer, optional
         Is told of the progress.
     **settings
-        reader, slide_mpp, tissue, device, workers, threads, max_minutes, select, prior, overwrite.
+        reader, slide_mpp, tissue, device, workers, threads, jobs, max_minutes, select, prior, overwrite.
 
     Returns
     -------

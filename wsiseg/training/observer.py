@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,3 +27,40 @@ class Observer:
 
     def repeat_done(self, repeat: int, folder: Path) -> None:
         """Take note that a repeat is finished, or as far as it will come."""
+
+
+class InTurn(Observer):
+    """Tells another observer, one thing after another, what several threads say.
+
+    Parameters
+    ----------
+    observer : Observer
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer, self._lock = observer, Lock()
+
+    def message(self, text: str) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._observer.message(text)
+
+    def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._observer.repeat_started(repeat, done, epochs)
+
+    def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._observer.step(repeat, epoch, step, steps, loss, skips)
+
+    def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._observer.epoch_done(repeat, record, channel)
+
+    def repeat_done(self, repeat: int, folder: Path) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._observer.repeat_done(repeat, folder)

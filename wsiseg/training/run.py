@@ -25,7 +25,7 @@ from wsiseg.training.consensus import Maker, consensus_maker, stain_maker
 from wsiseg.training.crops import CropStream
 from wsiseg.training.fields import Fields, standing_for
 from wsiseg.training.generated import GeneratedFields
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import InTurn, Observer
 from wsiseg.training.prior import Prior, find_prior
 from wsiseg.training.reproducible import reproducible
 from wsiseg.training.run_folder import (
@@ -37,9 +37,10 @@ from wsiseg.training.run_folder import (
     write_metrics,
 )
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
+from wsiseg.training.side_by_side import repeats_at_once, train_side_by_side
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 from wsiseg.training.state import RepeatState, load_state
-from wsiseg.training.trainer import Repeat, train_repeat
+from wsiseg.training.trainer import Repeat
 from wsiseg.training.validation import Validation, labelled_dice, make_validation
 from wsiseg.whole import write_whole
 
@@ -82,6 +83,7 @@ def fit(
     device: str = "auto",
     workers: int | None = None,
     threads: int | None = None,
+    jobs: int | None = None,
     max_minutes: float | None = None,
     select: str | None = None,
     prior: str | os.PathLike[str] | None = None,
@@ -114,6 +116,9 @@ def fit(
     threads : int, optional
         CPU threads that train; by default 1, and those of its start for a run that goes on. The same number
         gives the same model bytes.
+    jobs : int, optional
+        Repeats trained side by side; no influence on the result. Left out: as many as cores and memory have
+        room for.
     max_minutes : float, optional
         No epoch is begun after that time; what is left then depends on the machine's speed.
     select : str, optional
@@ -169,7 +174,7 @@ def fit(
         }
         folder.write(described)
         views = OpenViews(config.mpp)
-        run = _Run(folder, config, described, observer, matched, sources, views, voter)
+        run = _Run(folder, config, described, observer, matched, sources, views, voter, threads, jobs)
         with reproducible(threads):
             try:
                 deadline = None if max_minutes is None else started + 60 * max_minutes
@@ -262,6 +267,8 @@ class _Run:
     sources: Sequence[TrainingSource]
     views: OpenViews
     prior: Prior | None
+    threads: int
+    jobs: int | None
 
     def train(self, device: torch.device, workers: int, deadline: float | None) -> bool:
         """Train all repeats; return False if the deadline ended it."""
@@ -270,22 +277,24 @@ class _Run:
         self._announce(validation)
         self._write_samples(validation)
         stream = self._stream(self.config, workers, stain_maker(self.config))
-        for number in range(1, self.config.repeats + 1):
-            repeat = Repeat(number - 1, self.config, stream, validation, device, self.folder.repeat(number))
-            if not self._train_one(number, repeat, deadline):
-                return False
+        repeats = [
+            Repeat(number - 1, self.config, stream, validation, device, self.folder.repeat(number))
+            for number in range(1, self.config.repeats + 1)
+        ]
+        jobs = self.jobs or repeats_at_once(self.config, device, self.threads)
+        if not self._train(range(1, self.config.repeats + 1), repeats, jobs, deadline):
+            return False
         if self.config.consensus_epochs == 0:
             return True
         largest = min(min(source.width, source.height) for source in self.sources)
         config = consensus_config(self.config, largest)
-        states = read_states(self.folder, self.config)
-        repeats = {number: state for number, state in states.items() if number > 0}
-        best = choose(repeats)
-        trained = [state.kept(state.best_channel) for state in repeats.values()]
-        start = repeats[best.repeat].kept(best.channel) if self.prior is None else self.prior.weights
+        states = {n: state for n, state in read_states(self.folder, self.config).items() if n > 0}
+        best = choose(states)
+        trained = [state.kept(state.best_channel) for state in states.values()]
+        start = states[best.repeat].kept(best.channel) if self.prior is None else self.prior.weights
         stream = self._stream(config, workers, consensus_maker(config, trained, self.prior))
         repeat = Repeat(self.config.repeats, config, stream, validation, device, self.folder.repeat(0), start)
-        return self._train_one(0, repeat, deadline)
+        return self._train([0], [repeat], 1, deadline)
 
     def _stream(self, config: TrainingConfig, workers: int, maker: Maker | None) -> CropStream:
         if maker is None:
@@ -295,14 +304,21 @@ class _Run:
         generated = GeneratedFields(config) if config.generated > 0 else None
         return CropStream(chosen, config, self.views, workers, fields, generated)
 
-    def _train_one(self, number: int, repeat: Repeat, deadline: float | None) -> bool:
-        """Train one repeat; return False if the deadline ended it."""
-        repeat.folder.mkdir(exist_ok=True)
-        state = train_repeat(repeat, self.observer, partial(_goes_on, deadline))
-        if state.history:
-            self._write_repeat(number, state)
-            self.observer.repeat_done(repeat.number, repeat.folder)
-        return len(state.history) >= repeat.config.epochs
+    def _train(
+        self, numbers: Sequence[int], repeats: Sequence[Repeat], jobs: int, deadline: float | None
+    ) -> bool:
+        """Train repeats, each known by a number; return False if the deadline ended it."""
+        for repeat in repeats:
+            repeat.folder.mkdir(exist_ok=True)
+        finished, told = 0, InTurn(self.observer)
+        for place, state in train_side_by_side(
+            repeats, jobs, self.threads, told, partial(_goes_on, deadline)
+        ):
+            if state.history:
+                self._write_repeat(numbers[place], state)
+                told.repeat_done(repeats[place].number, repeats[place].folder)
+            finished += len(state.history) >= repeats[place].config.epochs
+        return finished == len(repeats)
 
     def conclude(self, outcome: str) -> Choice:
         """Write everything that follows from the states: models, metrics, run.json."""
@@ -357,7 +373,7 @@ class _Run:
         write_model(path, state, choice_of(number, state, state.best_channel), self.config)
 
 
-def _goes_on(deadline: float | None, state: RepeatState) -> bool:
+def _goes_on(deadline: float | None) -> bool:
     give_back()
     return deadline is None or time.monotonic() < deadline
 

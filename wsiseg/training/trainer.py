@@ -45,8 +45,20 @@ class Repeat:
     start: Weights | None = None
 
 
+def begin(repeat: Repeat) -> RepeatState:
+    """Return the state of a repeat's checkpoint, or that before its first step.
+
+    Layers draw from torch's one generator: not to be called from two threads at once.
+    """
+    return load_state(repeat.folder, repeat.config, repeat.number, repeat.device, repeat.start)
+
+
 def train_repeat(
-    repeat: Repeat, observer: Observer, after_epoch: Callable[[RepeatState], bool] = lambda state: True
+    repeat: Repeat,
+    observer: Observer,
+    after_epoch: Callable[[RepeatState], bool] = lambda state: True,
+    after_step: Callable[[], bool] = lambda: True,
+    state: RepeatState | None = None,
 ) -> RepeatState:
     """Train one repeat from its checkpoint, or from the start, to its last epoch.
 
@@ -57,6 +69,10 @@ def train_repeat(
         Is told of every step and epoch.
     after_epoch : callable
         Called when an epoch is in the checkpoint; training stops where it returns False.
+    after_step : callable
+        Called after each step; training stops where it returns False, and the epoch's steps are lost.
+    state : RepeatState, optional
+        What `begin` returned, where another thread has called it.
 
     Returns
     -------
@@ -64,7 +80,7 @@ def train_repeat(
         As far as training came.
     """
     config = repeat.config
-    state = load_state(repeat.folder, config, repeat.number, repeat.device, repeat.start)
+    state = state or begin(repeat)
     observer.repeat_started(repeat.number, len(state.history), config.epochs)
     tally = _Tally()
     batches = repeat.stream.batches(repeat.number, len(state.history))
@@ -74,6 +90,8 @@ def train_repeat(
             done = train_step(state, repeat, batch)
             tally.add(done)
             observer.step(repeat.number, batch.epoch, batch.step, batch.steps, tally.loss, tally.skips)
+            if not after_step():
+                break
             if batch.step + 1 < batch.steps:
                 continue
             finish_epoch(state, repeat, tally)
