@@ -26,7 +26,7 @@ from wsiseg.network.fcnn import FCNN, normalise
 from wsiseg.training import step
 from wsiseg.training.config import preset
 from wsiseg.training.gather import Places, gather_patches
-from wsiseg.training.sampler import Draw, draw_patches
+from wsiseg.training.sampler import patch_statistics
 from wsiseg.training.state import channels_last
 
 STEPS = 4
@@ -39,17 +39,16 @@ def sliced_patches(images: Tensor, confidence: Tensor, where: Places, patch_px: 
 
 
 class Draws:
-    """Patches drawn once and handed out again, so that rounding cannot change which ones a step sees."""
+    """Statistics of patches, kept, so that rounding cannot change which ones a step draws."""
 
     def __init__(self) -> None:
-        self._drawn: tuple[Draw, Tensor, Tensor] | None = None
+        self._kept: tuple[Tensor, Tensor] | None = None
 
-    def draw(self, *arguments: Any) -> tuple[Draw, Tensor, Tensor]:
-        """Stand in for `draw_patches`."""
-        if self._drawn is None:
-            self._drawn = draw_patches(*arguments)
-        arguments[-1].manual_seed(2)  # the anchors that are drawn next are the same ones too
-        return self._drawn
+    def statistics(self, *arguments: Any) -> tuple[Tensor, Tensor]:
+        """Stand in for `patch_statistics`."""
+        if self._kept is None:
+            self._kept = patch_statistics(*arguments)
+        return self._kept
 
 
 def measure(
@@ -65,7 +64,7 @@ def measure(
     images, network = normalise(torch.rand(10, 3, side_px, side_px)).to(dtype), FCNN().train().to(dtype)
     if fast_layout:
         images, network = images.contiguous(memory_format=torch.channels_last), channels_last(network)
-    step.gather_patches, step.draw_patches = gather, draws.draw
+    step.gather_patches, step.patch_statistics = gather, draws.statistics
     config, seconds = preset("paper"), []
     for _ in range(steps + 1):
         network.zero_grad(set_to_none=True)

@@ -12,7 +12,7 @@ import torch
 from wsiseg.training import run, side_by_side
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.training.side_by_side import PIXEL_BYTES, SPARE_BYTES, repeats_at_once
+from wsiseg.training.side_by_side import SPARE_BYTES, repeats_at_once, step_bytes
 
 CPU = torch.device("cpu")
 
@@ -103,9 +103,8 @@ def test_time_is_up_for_all(images, config, tmp_path):
 )
 def test_as_many_as_cores_and_memory_have_room_for(config, monkeypatch, cores, room_steps, threads, expected):
     config = replace(config, repeats=10)
-    step_bytes = PIXEL_BYTES * config.batch_size * config.crop_px**2
     monkeypatch.setattr(side_by_side, "available_cores", lambda: cores)
-    monkeypatch.setattr(side_by_side, "room_bytes", lambda: SPARE_BYTES + room_steps * step_bytes)
+    monkeypatch.setattr(side_by_side, "room_bytes", lambda: SPARE_BYTES + room_steps * step_bytes(config))
     assert repeats_at_once(config, CPU, threads) == expected
     assert repeats_at_once(config, torch.device("mps"), threads) == 1
 

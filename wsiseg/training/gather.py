@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,3 +41,12 @@ def gather_patches(images: Tensor, confidence: Tensor, where: Places, patch_px: 
     weight = confidence[image[:, None, None], klass[:, None, None], rows, cols]
     colours = images.permute(0, 2, 3, 1)[image[:, None, None], rows, cols]
     return colours.permute(0, 3, 1, 2) * weight[:, None]
+
+
+def joined(places_of_each: Sequence[Places], numbers: Sequence[int], images: int) -> Places:
+    """Return places in batches of so many images each, given their numbers, as places in all of them."""
+    shifted = [
+        where._replace(image=where.image + number * images)
+        for where, number in zip(places_of_each, numbers, strict=True)
+    ]
+    return Places(*(torch.cat(axis) for axis in zip(*shifted, strict=True)))

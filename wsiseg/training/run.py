@@ -39,6 +39,7 @@ from wsiseg.training.run_folder import (
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
 from wsiseg.training.side_by_side import repeats_at_once, train_side_by_side
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
+from wsiseg.training.stacked import can_stack, train_stacked
 from wsiseg.training.state import RepeatState, load_state
 from wsiseg.training.trainer import Repeat
 from wsiseg.training.validation import Validation, labelled_dice, make_validation
@@ -311,9 +312,12 @@ class _Run:
         for repeat in repeats:
             repeat.folder.mkdir(exist_ok=True)
         finished, told = 0, InTurn(self.observer)
-        for place, state in train_side_by_side(
-            repeats, jobs, self.threads, told, partial(_goes_on, deadline)
-        ):
+        goes_on = partial(_goes_on, deadline)
+        if jobs > 1 and repeats[0].device.type == "cuda" and can_stack(repeats[0].config):
+            states = train_stacked(repeats, jobs, told, goes_on)
+        else:
+            states = train_side_by_side(repeats, jobs, self.threads, told, goes_on)
+        for place, state in states:
             if state.history:
                 self._write_repeat(numbers[place], state)
                 told.repeat_done(repeats[place].number, repeats[place].folder)

@@ -155,10 +155,17 @@ def draw_patches(
     means, entropies : Tensor
         A and B of every candidate, (N, K, C), on the CPU.
     """
+    means, entropies = patch_statistics(confidence, patch_px, stride_px)
+    return SAMPLERS[sampler](means, entropies, n, generator), means, entropies
+
+
+def patch_statistics(confidence: Tensor, patch_px: int, stride_px: int) -> tuple[Tensor, Tensor]:
+    """Return A and B of every candidate: (N, K, H, W) -> float64 (N, K, C) each, on the CPU."""
     with torch.no_grad():
-        means = patch_means(confidence, patch_px, stride_px).cpu().double()
-        entropies = patch_means(binary_entropy(confidence), patch_px, stride_px).cpu().double()
-        return SAMPLERS[sampler](means, entropies, n, generator), means, entropies
+        means = patch_means(confidence, patch_px, stride_px)
+        entropies = patch_means(binary_entropy(confidence), patch_px, stride_px)
+        both = torch.stack([means, entropies]).cpu().double()
+    return both[0], both[1]
 
 
 def _share(confidence: Tensor) -> Tensor:

@@ -21,12 +21,20 @@ PIXEL_BYTES, SPARE_BYTES = 1_500, 1_000_000_000
 
 
 def repeats_at_once(config: TrainingConfig, device: torch.device, threads: int) -> int:
-    """Return how many repeats are trained side by side: as many as cores and memory have room for."""
-    if device.type != "cpu":
+    """Return how many repeats are trained at a time: as many as cores or GPU and memory have room for."""
+    if device.type == "cpu":
+        room, most = room_bytes(), available_cores() // threads
+    elif device.type == "cuda":
+        room, most = torch.cuda.mem_get_info(device)[0], config.repeats
+    else:
         return 1
-    room, step_bytes = room_bytes(), PIXEL_BYTES * config.batch_size * config.crop_px**2
-    fits = config.repeats if room is None else (room - SPARE_BYTES) // step_bytes
-    return max(1, min(available_cores() // threads, fits, config.repeats))
+    fits = most if room is None else (room - SPARE_BYTES) // step_bytes(config)
+    return max(1, min(most, fits, config.repeats))
+
+
+def step_bytes(config: TrainingConfig) -> int:
+    """Return about what a step of one repeat takes."""
+    return PIXEL_BYTES * config.batch_size * config.crop_px**2
 
 
 def train_side_by_side(

@@ -12,9 +12,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.feature_network import FeatureNetwork
-from wsiseg.training.gather import gather_patches, places
+from wsiseg.training.gather import gather_patches, joined, places
 from wsiseg.training.losses import Patches, can_contrast, contrastive_loss
-from wsiseg.training.sampler import draw_patches, patch_corners
+from wsiseg.training.sampler import SAMPLERS, patch_corners, patch_statistics
 from wsiseg.training.similarity import SIMILARITIES
 
 
@@ -66,49 +66,110 @@ def step_loss(
     features : FeatureNetwork, optional
         For the cosine similarity.
     """
-    logits = network.logits(images)
-    confidence = torch.sigmoid(logits)
-    draw, means, entropies = draw_patches(
-        confidence, config.sampler, config.patch_px, config.stride_px, config.draws, generator
-    )
-    terms: list[Tensor] = []
+    return step_losses(
+        network.logits(images)[None],
+        images[None],
+        config,
+        [generator],
+        target=None if target is None else target[None],
+        target_weight=target_weight,
+        features=features,
+    )[0]
+
+
+def step_losses(
+    logits: Tensor,
+    images: Tensor,
+    config: TrainingConfig,
+    generators: Sequence[torch.Generator],
+    *,
+    target: Tensor | None = None,
+    target_weight: float = 0.0,
+    features: FeatureNetwork | None = None,
+) -> list[StepLoss]:
+    """Compute the losses of one batch of each of R repeats; what the device does is done for all at once.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Of each repeat's network, (R, N, K, H, W).
+    images : Tensor
+        What each saw, (R, N, 3, H, W).
+    config : TrainingConfig
+    generators : sequence of torch.Generator
+        Each draws a repeat's patches and anchors, on the CPU.
+    target : Tensor, optional
+        (R, N, T, H, W).
+    target_weight : float
+    features : FeatureNetwork, optional
+        See `step_loss`.
+    """
+    count, size = logits.shape[:2]
+    confidence = torch.sigmoid(logits.flatten(0, 1))
+    means, entropies = patch_statistics(confidence, config.patch_px, config.stride_px)
+    means, entropies = (of_all.view(count, size, *of_all.shape[1:]) for of_all in (means, entropies))
     corners = patch_corners(images.shape[-2], images.shape[-1], config.patch_px, config.stride_px)
-    where = places(draw, corners)
-    contrasted = config.contrastive_weight > 0 and can_contrast(where.klass, where.positive, config.classes)
+    terms: list[list[Tensor]] = [[] for _ in range(count)]
+    contrasted: list[int] = []
+    if config.contrastive_weight > 0:
+        draw = SAMPLERS[config.sampler]
+        drawn = [
+            places(draw(a, b, config.draws, generator), corners)
+            for a, b, generator in zip(means, entropies, generators, strict=True)
+        ]
+        contrasted = [
+            r for r in range(count) if can_contrast(drawn[r].klass, drawn[r].positive, config.classes)
+        ]
     if contrasted:
-        patches = gather_patches(images, confidence, where, config.patch_px)
+        chosen = [drawn[r] for r in contrasted]
+        where = joined(chosen, contrasted, size)
+        patches = gather_patches(images.flatten(0, 1), confidence, where, config.patch_px)
         compared = patches.flatten(1) if features is None else features.featurise(patches)
-        pool = Patches(compared, where.klass, where.positive)
-        loss = contrastive_loss(
-            pool,
-            config.classes,
-            SIMILARITIES[config.similarity],
-            config.inter,
-            anchors=config.anchors,
-            images=len(images),
-            generator=generator,
-        )
-        terms.append(config.contrastive_weight * loss)
+        of_each = torch.split(compared, [len(its.klass) for its in chosen])
+        for r, its, pool in zip(contrasted, chosen, of_each, strict=True):
+            loss = contrastive_loss(
+                Patches(pool, its.klass, its.positive),
+                config.classes,
+                SIMILARITIES[config.similarity],
+                config.inter,
+                anchors=config.anchors,
+                images=size,
+                generator=generators[r],
+            )
+            terms[r].append(config.contrastive_weight * loss)
     if target is not None and target_weight > 0:
-        terms.append(
-            target_weight * target_loss(logits[:, : target.shape[1]], target, config.target.channels)
+        led = target_loss(logits[:, :, : target.shape[2]], target, config.target.channels)
+        for r in range(count):
+            terms[r].append(target_weight * led[r])
+    return [
+        StepLoss(
+            torch.stack(its).sum() if its else None,
+            config.contrastive_weight > 0 and r not in contrasted,
+            means[r],
+            entropies[r],
         )
-    total = torch.stack(terms).sum() if terms else None
-    return StepLoss(total, config.contrastive_weight > 0 and not contrasted, means, entropies)
+        for r, its in enumerate(terms)
+    ]
 
 
 def target_loss(logits: Tensor, target: Tensor, weights: Sequence[float]) -> Tensor:
-    """Return the weighted sum over channels of cross-entropy plus 1 - Dice of soft masks, over the batch.
+    """Return the weighted sum over channels of cross-entropy plus 1 - Dice of soft masks, over a batch.
 
     Parameters
     ----------
     logits, target : Tensor
-        (N, T, H, W).
+        (..., N, T, H, W).
     weights : sequence of float
         One for each of the T channels.
+
+    Returns
+    -------
+    Tensor
+        (...).
     """
+    batch = (-4, -2, -1)
     confidence = torch.sigmoid(logits)
-    entropy = binary_cross_entropy_with_logits(logits, target, reduction="none").mean((0, 2, 3))
-    shared = (confidence * target).sum((0, 2, 3))
-    total = confidence.square().sum((0, 2, 3)) + target.square().sum((0, 2, 3))
-    return ((entropy + 1 - (2 * shared + 1) / (total + 1)) * entropy.new_tensor(weights)).sum()
+    entropy = binary_cross_entropy_with_logits(logits, target, reduction="none").mean(batch)
+    shared = (confidence * target).sum(batch)
+    total = confidence.square().sum(batch) + target.square().sum(batch)
+    return ((entropy + 1 - (2 * shared + 1) / (total + 1)) * entropy.new_tensor(weights)).sum(-1)

@@ -30,6 +30,8 @@ from wsiseg.training.step import StepLoss, step_loss
 from wsiseg.training.validation import Validation
 
 SNAPSHOTS = 5
+# Of Adam.
+BETA2 = 0.999
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def train_repeat(
     config = repeat.config
     state = state or begin(repeat)
     observer.repeat_started(repeat.number, len(state.history), config.epochs)
-    tally = _Tally()
+    tally = Tally()
     batches = repeat.stream.batches(repeat.number, len(state.history))
     try:
         for batch in batches:
@@ -97,7 +99,7 @@ def train_repeat(
             finish_epoch(state, repeat, tally)
             save_state(repeat.folder, state)
             observer.epoch_done(repeat.number, state.history[-1], state.best_channel)
-            tally = _Tally()
+            tally = Tally()
             if not after_epoch(state):
                 break
     finally:
@@ -123,7 +125,7 @@ def train_step(state: RepeatState, repeat: Repeat, batch: Batch) -> StepLoss:
         return done
     now = rates(config, batch.epoch * batch.steps + batch.step, config.epochs * batch.steps)
     for group in state.optimiser.param_groups:
-        group["lr"], group["betas"] = now.learning_rate, (now.beta1, 0.999)
+        group["lr"], group["betas"] = now.learning_rate, (now.beta1, BETA2)
     state.optimiser.zero_grad(set_to_none=True)
     done.loss.backward()  # type: ignore[no-untyped-call]
     state.optimiser.step()
@@ -150,7 +152,7 @@ def prepare(
     return images, None if target is None else target.to(device)
 
 
-def finish_epoch(state: RepeatState, repeat: Repeat, tally: _Tally) -> None:
+def finish_epoch(state: RepeatState, repeat: Repeat, tally: Tally) -> None:
     """Score the network, record the epoch, and keep the weights that are the best so far of a channel."""
     network = state.validated.eval()
     scores = repeat.validation.score(network, repeat.device)
@@ -163,7 +165,7 @@ def finish_epoch(state: RepeatState, repeat: Repeat, tally: _Tally) -> None:
         scores=scores.stain,
         inverted=scores.inverted,
         dice=scores.dice,
-        seconds=round(time.monotonic() - tally.started, 3),
+        seconds=round(tally.seconds, 3),
     )
     state.history.append(record)
     state.histograms.append(tally.histograms())
@@ -178,9 +180,14 @@ def snapshot_epochs(epochs: int) -> list[int]:
     return sorted({1 + round(i * (epochs - 1) / (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)})
 
 
+def average_keeps(decay: float, step: int) -> float:
+    """Return what a step leaves of the moving average: little at first, when it is of few steps."""
+    return min(decay, (step + 1) / (step + 10))
+
+
 def _follow(average: FCNN, network: FCNN, decay: float, step: int) -> None:
-    """Move the average towards the weights; fast at first, when the average is of few steps."""
-    keep = min(decay, (step + 1) / (step + 10))
+    """Move the average towards the weights."""
+    keep = average_keeps(decay, step)
     with torch.no_grad():
         for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
             if old.is_floating_point():
@@ -189,11 +196,17 @@ def _follow(average: FCNN, network: FCNN, decay: float, step: int) -> None:
                 old.copy_(new)
 
 
-class _Tally:
-    """What the steps of one epoch add up to."""
+class Tally:
+    """What the steps of one epoch add up to.
 
-    def __init__(self) -> None:
-        self.steps, self.skips, self.started = 0, 0, time.monotonic()
+    Parameters
+    ----------
+    repeats : int
+        Repeats that share the time.
+    """
+
+    def __init__(self, repeats: int = 1) -> None:
+        self.steps, self.skips, self._started, self._repeats = 0, 0, time.monotonic(), repeats
         self._losses: list[float] = []
         self._counts: Tensor | None = None
 
@@ -205,6 +218,11 @@ class _Tally:
             self._losses.append(done.loss.item())
         counts = torch.stack([_histogram(done.means), _histogram(done.entropies)])
         self._counts = counts if self._counts is None else self._counts + counts
+
+    @property
+    def seconds(self) -> float:
+        """The repeat's share of the time since the epoch began."""
+        return (time.monotonic() - self._started) / self._repeats
 
     @property
     def loss(self) -> float | None:

@@ -1,0 +1,172 @@
+"""Repeats as one network: each becomes what it is alone, to rounding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from wsiseg.network.fcnn import FCNN
+from wsiseg.network.stacked import StackedFCNN, read_row, row_of, statistics
+from wsiseg.slides.sources import expand
+from wsiseg.training import run
+from wsiseg.training.consensus import stain_maker
+from wsiseg.training.crops import CropStream
+from wsiseg.training.fields import Fields
+from wsiseg.training.observer import Observer
+from wsiseg.training.sources import OpenViews, check_sources
+from wsiseg.training.stacked import can_stack, train_stacked
+from wsiseg.training.trainer import Repeat, begin, train_repeat
+from wsiseg.training.validation import make_validation
+
+CPU = torch.device("cpu")
+
+
+def networks_of(count: int, classes: int = 2) -> list[FCNN]:
+    torch.manual_seed(0)
+    networks = [FCNN(classes).train() for _ in range(count)]
+    for network in networks:
+        network.logits(torch.rand(2, 3, 30, 30))  # running statistics of its own
+    return networks
+
+
+def repeats_of(images, config, folder, count=3):
+    sources, _ = check_sources(expand([str(images)], 0.25), config)
+    views = OpenViews(config.mpp)
+    maker = stain_maker(config)
+    fields = None if maker is None else Fields(sources, config, views, maker)
+    stream = CropStream(sources, config, views, 2, fields)
+    validation = make_validation(sources, config, views)
+    repeats = [Repeat(n, config, stream, validation, CPU, folder / str(n)) for n in range(count)]
+    for repeat in repeats:
+        repeat.folder.mkdir(parents=True, exist_ok=True)
+    return repeats
+
+
+def assert_near(first, second):
+    """The values are the same but for what Adam makes of rounding: a step moves any weight by 2e-4."""
+    a, b = (torch.cat([value.double().flatten() for value in values]) for values in (first, second))
+    assert (a - b).abs().max() < 2e-4
+    assert (a - b).abs().mean() < 3e-6
+
+
+def assert_alike(first, second):
+    assert_near(first.network.state_dict().values(), second.network.state_dict().values())
+    assert len(first.optimiser.state) == len(second.optimiser.state)
+    for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        if one not in first.optimiser.state:
+            continue
+        a, b = first.optimiser.state[one], second.optimiser.state[other]
+        assert a["step"] == b["step"]
+        assert torch.allclose(a["exp_avg"], b["exp_avg"], rtol=1e-2, atol=1e-4)
+        assert torch.allclose(a["exp_avg_sq"], b["exp_avg_sq"], rtol=1e-2, atol=1e-6)
+    for a, b in zip(first.history, second.history, strict=True):
+        assert (a.epoch, a.skips, a.steps) == (b.epoch, b.skips, b.steps)
+        assert (a.loss is None) == (b.loss is None)
+        assert a.loss is None or a.loss == pytest.approx(b.loss, rel=1e-4)
+        assert a.scores == pytest.approx(b.scores, abs=2e-3)
+    assert set(first.weights) == set(second.weights)
+
+
+def test_logits_statistics_and_gradients_are_those_of_each():
+    networks = networks_of(3)
+    stacked = StackedFCNN(networks).train()
+    images = torch.rand(3, 2, 3, 40, 30)
+    maps = stacked.logits(images)
+    assert maps.shape == (3, 2, 2, 40, 30)
+    weights = torch.rand_like(maps)
+    (maps * weights).sum().backward()
+    for r, network in enumerate(networks):
+        alone = network.logits(images[r])
+        assert torch.allclose(maps[r], alone, atol=1e-5)
+        (alone * weights[r]).sum().backward()
+        gradient = row_of((name, p.grad) for name, p in network.named_parameters())
+        assert torch.allclose(stacked.rows.grad[r], gradient, rtol=1e-3, atol=1e-3 * gradient.abs().max())
+        assert torch.allclose(stacked.running[r], row_of(statistics(network)), atol=1e-6)
+
+
+def test_rows_come_back_as_they_were():
+    first, second = networks_of(2)
+    read_row(row_of(first.named_parameters()), second.named_parameters())
+    read_row(row_of(statistics(first)), statistics(second))
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("jobs", [3, 2])
+def test_each_repeat_is_what_it_is_alone(images, config, tmp_path, jobs):
+    alone = [train_repeat(repeat, Observer()) for repeat in repeats_of(images, config, tmp_path / "alone")]
+    together = dict(train_stacked(repeats_of(images, config, tmp_path / "together"), jobs, Observer()))
+    assert together.keys() == {0, 1, 2}
+    for place, state in enumerate(alone):
+        assert_alike(state, together[place])
+
+
+def test_with_a_target_a_moving_average_and_rates_that_change(images, config, tmp_path):
+    target = replace(config.target, weight=1.0, channels=(1.0, 0.5))
+    config = replace(
+        config, target=target, average=0.9, schedule="onecycle", flips=True, jitter=0.2, input="stains"
+    )
+    alone = [train_repeat(repeat, Observer()) for repeat in repeats_of(images, config, tmp_path / "alone")]
+    together = dict(train_stacked(repeats_of(images, config, tmp_path / "together"), 3, Observer()))
+    for place, state in enumerate(alone):
+        assert_alike(state, together[place])
+        assert_near(state.average.state_dict().values(), together[place].average.state_dict().values())
+
+
+def test_a_repeat_that_skips_a_step_leaves_the_others_going(images, config, tmp_path):
+    """Repeat 1 has no positives, so that none of its steps changes it."""
+
+    def without_positives(repeats):
+        weights = begin(repeats[1]).network.state_dict()
+        weights["head.bias"].fill_(-200.0)
+        weights["head.weight"].zero_()
+        repeats[1] = replace(repeats[1], start=weights)
+        return repeats
+
+    alone = without_positives(repeats_of(images, config, tmp_path / "alone"))
+    together = without_positives(repeats_of(images, config, tmp_path / "together"))
+    first = [train_repeat(repeat, Observer()) for repeat in alone]
+    second = dict(train_stacked(together, 3, Observer()))
+    assert second[1].history[-1].skips == second[1].history[-1].steps
+    assert not second[1].optimiser.state
+    for place, state in enumerate(first):
+        assert_alike(state, second[place])
+
+
+def test_those_behind_catch_up_and_a_stop_changes_nothing(images, config, tmp_path):
+    whole = dict(train_stacked(repeats_of(images, config, tmp_path / "whole"), 3, Observer()))
+    pieces = repeats_of(images, config, tmp_path / "pieces")
+    train_repeat(pieces[2], Observer(), lambda state: False)
+    stopped = dict(train_stacked(pieces, 3, Observer(), lambda: False))
+    assert [len(stopped[place].history) for place in range(3)] == [1, 1, 1]
+    stopped = dict(train_stacked(pieces, 3, Observer(), lambda: False))
+    assert [len(stopped[place].history) for place in range(3)] == [2, 2, 2]
+    ended = dict(train_stacked(pieces, 3, Observer()))
+    for place in range(3):
+        assert_alike(whole[place], ended[place])
+
+
+def test_the_cosine_is_not_stacked(config):
+    assert can_stack(config)
+    assert not can_stack(replace(config, similarity="cosine", patch_px=50))
+
+
+@pytest.mark.parametrize(("similarity", "stacks"), [("mse", True), ("cosine", False)])
+def test_a_gpu_trains_them_as_one(images, config, tmp_path, monkeypatch, similarity, stacks):
+    """Which way a run takes; no GPU is needed to see that."""
+    config = replace(config, similarity=similarity, patch_px=50, epochs=1)
+    asked = []
+
+    def instead(*arguments):
+        asked.append(arguments[1])
+        return iter(())
+
+    monkeypatch.setattr(run, "train_stacked", instead)
+    monkeypatch.setattr(run, "train_side_by_side", lambda *_: iter(()))
+    repeats = repeats_of(images, config, tmp_path / "run", 2)
+    its = [replace(repeat, device=torch.device("cuda")) for repeat in repeats]
+    made = run._Run(None, config, {}, Observer(), None, (), OpenViews(0.25), None, 1, 2)
+    made._train([1, 2], its, 2, None)
+    assert asked == ([2] if stacks else [])
