@@ -117,6 +117,22 @@ def test_it_is_left_to_torch_where_it_cannot_be() -> None:
     assert not can_fuse(x.double(), norm)
     assert not can_fuse(batch((1, 5, 4, 4)), norm_of(5))
     assert not can_fuse(x, norm.eval())
+    with torch.no_grad():
+        assert can_fuse(x, norm)
+
+
+@pytest.mark.parametrize("with_plus", [False, True])
+def test_out_of_training_it_takes_the_running_statistics(with_plus: bool) -> None:
+    norm, x = norm_of(8).eval(), batch((2, 8, 33, 17), mean=2, sd=3)
+    norm.running_mean, norm.running_var = torch.linspace(-1, 3, 8), torch.linspace(0.1, 9, 8)
+    plus = batch(tuple(x.shape), seed=1) if with_plus else None
+    exact = elu(copy.deepcopy(norm).double()(x.double()))
+    exact = exact if plus is None else exact + plus
+    before = norm.running_mean.clone()
+    with torch.no_grad():
+        found = norm_elu(x, norm, plus)
+    assert_near([found], [exact])
+    assert torch.equal(norm.running_mean, before)
 
 
 def test_a_network_trains_alike_in_either_layout() -> None:

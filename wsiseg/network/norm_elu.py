@@ -41,9 +41,9 @@ _FAST = {"contract", "nsz", "nnan", "ninf"}
 
 
 def can_fuse(x: Tensor, norm: nn.BatchNorm2d) -> bool:
-    """Whether `norm_elu` can take `x`: training, float32 on the CPU, channels last."""
+    """Whether `norm_elu` can take `x`: float32, CPU, channels last, and in training or without gradients."""
     return (
-        norm.training
+        (norm.training or not torch.is_grad_enabled())
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and LANES % x.shape[1] == 0
@@ -52,7 +52,7 @@ def can_fuse(x: Tensor, norm: nn.BatchNorm2d) -> bool:
 
 
 def norm_elu(x: Tensor, norm: nn.BatchNorm2d, plus: Tensor | None = None) -> Tensor:
-    """Return ELU(batch norm(x)) in training mode, and let the running statistics follow, as torch does.
+    """Return ELU(batch norm(x)), as torch does; in training the running statistics follow.
 
     Parameters
     ----------
@@ -68,7 +68,23 @@ def norm_elu(x: Tensor, norm: nn.BatchNorm2d, plus: Tensor | None = None) -> Ten
     Tensor
         float32 (N, C, H, W), channels last.
     """
-    y: Tensor = _NormElu.apply(x, norm.weight, norm.bias, plus, norm)  # type: ignore[no-untyped-call]
+    if norm.training:
+        y: Tensor = _NormElu.apply(x, norm.weight, norm.bias, plus, norm)  # type: ignore[no-untyped-call]
+        return y
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = _doubles(norm.weight) / np.sqrt(_doubles(norm.running_var) + norm.eps)
+    return _activated(x, scale, _doubles(norm.bias) - _doubles(norm.running_mean) * scale, plus)
+
+
+def _activated(x: Tensor, scale: Sums, offset: Sums, plus: Tensor | None) -> Tensor:
+    """Return ELU(scale x + offset), plus what is added."""
+    # Not in place: the compiler's vector code is for arrays that lie apart.
+    y = torch.empty_like(x, memory_format=torch.channels_last)
+    if plus is None:
+        _each(_activate, _lanes(scale, offset), _flat(x), _flat(y))
+    else:
+        _each(_activate_and_add, _lanes(scale, offset), _flat(x), _flat(_in_order(plus)), _flat(y))
     return y
 
 
@@ -89,11 +105,7 @@ class _NormElu(torch.autograd.Function):
         _follow(norm, mean, variance * count / max(1, count - 1))
         scale = _doubles(weight) * per_sd
         offset = _doubles(bias) - mean * scale
-        y = torch.empty_like(x, memory_format=torch.channels_last)
-        if plus is None:
-            _each(_activate, _lanes(scale, offset), values, _flat(y))
-        else:
-            _each(_activate_and_add, _lanes(scale, offset), values, _flat(_in_order(plus)), _flat(y))
+        y = _activated(x, scale, offset, plus)
         ctx.save_for_backward(x)
         ctx.mean, ctx.per_sd, ctx.scale, ctx.offset = mean, per_sd, scale, offset
         return y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,10 @@ from wsiseg.training.stain_target import local_mask, otsu_mask
 from wsiseg.training.state import channels_last, with_weights
 
 Mask = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 SIGMA_UM = 0.25
-CHUNK = 10
+# Crops that go through the network at once: what fits a CPU's caches, or fills a GPU.
+CHUNK, CHUNK_OF_GPU = 2, 10
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,46 @@ class Validation:
     stain: Mask
     labels: Mask | None
     threshold: float = 0.5
+    _kept: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, repr=False)
 
     def score(self, network: FCNN, device: torch.device) -> Scores:
-        """Score the network, which must be in evaluation mode."""
-        parts: list[npt.NDArray[np.float32]] = []
-        for start in range(0, len(self.images), CHUNK):
-            chunk = torch.from_numpy(self.images[start : start + CHUNK]).to(device)
-            parts.append(_logits(network, chunk).cpu().numpy())
-        maps = np.concatenate(parts).swapaxes(0, 1)
+        """Score the network, which must be in evaluation mode and on the device."""
+        images, masks = self._on(device)
         least = logit(self.threshold)
-        judge = self.stain if self.labels is None else self.labels
-        inverted = tuple(mean_dice(-m > least, judge) > mean_dice(m > least, judge) for m in maps)
-        nuclei = [(-m if low else m) > least for m, low in zip(maps, inverted, strict=True)]
-        stain = tuple(mean_dice(mask, self.stain) for mask in nuclei)
-        labels = self.labels
-        dice = None if labels is None else tuple(mean_dice(mask, labels) for mask in nuclei)
-        return Scores(inverted, stain, dice)
+        parts = []
+        chunk = CHUNK if device.type == "cpu" else CHUNK_OF_GPU
+        for start in range(0, len(images), chunk):
+            maps = _logits(network, images[start : start + chunk]).flatten(2)
+            its_masks = masks[start : start + chunk]
+            # Numbers of pixels, exact in float32: (polarities, V, K, masks + 1).
+            parts.append(torch.stack([(m > least).float() @ its_masks for m in (maps, -maps)]))
+        counts = torch.cat(parts, 1).cpu().double().numpy()
+        truth = masks.sum(1).cpu().double().numpy()[:, None, 1:]
+        dice = [_dice(its[..., 1:], its[..., :1] + truth) for its in counts]
+        # By the last mask: the labels where there are labels.
+        inverted = dice[1][:, -1] > dice[0][:, -1]
+        stain, *labelled = np.where(inverted[:, None], dice[1], dice[0]).T.tolist()
+        return Scores(tuple(inverted.tolist()), tuple(stain), tuple(labelled[0]) if labelled else None)
+
+    def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images and, as columns of 0 and 1, all pixels and those of each mask, on a device."""
+        if device not in self._kept:
+            masks = [np.ones_like(self.stain), self.stain]
+            if self.labels is not None:
+                masks.append(self.labels)
+            columns = torch.from_numpy(np.stack(masks)).flatten(2).permute(1, 2, 0)
+            images = torch.from_numpy(self.images).to(device)
+            self._kept[device] = (
+                images.contiguous(memory_format=torch.channels_last),
+                columns.to(device, torch.float32),
+            )
+        return self._kept[device]
+
+
+def _dice(shared: Counts, total: Counts) -> npt.NDArray[np.float64]:
+    """Return the mean Dice over images, 1 where both are empty: (V, ...) -> (...)."""
+    mean: npt.NDArray[np.float64] = np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0).mean(0)
+    return mean
 
 
 def logit(threshold: float) -> float:
@@ -100,7 +126,7 @@ def mean_dice(masks: Mask, truth: Mask) -> float:
     """Return the mean Dice over images: bool (V, H, W) each; 1 where both are empty."""
     shared = np.logical_and(masks, truth).sum((1, 2))
     total = masks.sum((1, 2)) + truth.sum((1, 2))
-    return float(np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0).mean())
+    return float(_dice(shared, total))
 
 
 def make_validation(
