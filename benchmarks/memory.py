@@ -27,7 +27,7 @@ PREDICT_MB = 1500
 EXPORT_MB = 500
 GROWTH = 1.1
 WSISEG = (sys.executable, "-m", "wsiseg")
-FIT = ("--repeats", 1, "--epochs", 2, "--max-minutes", 2, "-d", "cpu", "--threads", 2, "-w", 2)
+FIT = ("--epochs", 2, "--max-minutes", 4, "-d", "cpu", "-w", 2)
 
 
 def slide_of(side_px: int, work: Path) -> Path:
