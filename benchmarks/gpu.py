@@ -28,10 +28,12 @@ from wsiseg.inference.store import SlideStore
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.network.model import load_model
+from wsiseg.report.training_run import redraw
 from wsiseg.slides import open_slide
 from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.slides.tiles import Grid
 from wsiseg.slides.view import SlideView
+from wsiseg.training import run
 from wsiseg.training.config import preset
 
 IMAGES, IMAGE_PX = 30, 1000
@@ -50,9 +52,9 @@ def measure_predict(slide: Path, folder: Path, device: str, workers: int) -> tup
         pixels = [view.read(window) for window in windows[:64]]
     engine, table = make_engine(model, device, workers), rgb_table()
     with ThreadPoolExecutor(workers) as pool:
-        run = lambda: list(pool.map(lambda window: engine.confidence(window, table), pixels))  # noqa: E731
-        run()
-        found[f"network alone, {len(pixels)} of {len(windows)} blocks"] = took(run)
+        compute = lambda: list(pool.map(lambda window: engine.confidence(window, table), pixels))  # noqa: E731
+        compute()
+        found[f"network alone, {len(pixels)} of {len(windows)} blocks"] = took(compute)
 
     def predict(on: str) -> Path:
         out = folder / on.replace(":", "-")
@@ -68,15 +70,19 @@ def measure_predict(slide: Path, folder: Path, device: str, workers: int) -> tup
     return found, float((masks[0] != masks[1]).mean())
 
 
-def measure_fit(folder: Path, device: str, epochs: int) -> Took:
-    """Return what ten repeats of the preset `paper` took."""
-    images = folder / "images"
+def measure_fit(folder: Path, device: str, epochs: int) -> dict[str, Took]:
+    """Return what ten repeats of the preset `paper` took, and the drawing of their figures and report."""
+    images, out = folder / "images", folder / "run"
     images.mkdir()
     for seed in range(IMAGES):
         slide = SyntheticSlide(IMAGE_PX, IMAGE_PX, seed=seed, tissue_share=1, pen=False)
         write_synthetic(images / f"{seed:02}.tif", slide)
     config = preset("paper", epochs=epochs)
-    return took(lambda: wsiseg.fit([images], folder / "run", config, device=device, slide_mpp=0.25))
+    trained = took(lambda: run.fit([str(images)], out, config, device=device, slide_mpp=0.25))
+    return {
+        f"fit, ten repeats of {epochs} epochs": trained,
+        "their figures and report": took(lambda: redraw(out)),
+    }
 
 
 def main() -> int:
@@ -95,9 +101,7 @@ def main() -> int:
         slide = write_synthetic(folder / "slide.svs", size)
         found, differs = measure_predict(slide, folder, options.device, options.workers)
         if options.epochs:
-            found[f"fit, ten repeats of {options.epochs} epochs"] = measure_fit(
-                folder, options.device, options.epochs
-            )
+            found |= measure_fit(folder, options.device, options.epochs)
     print("| what | seconds | processor seconds |\n|---|---|---|")
     for what, spent in found.items():
         print(f"| {what} | {spent.wall_s:.2f} | {spent.cpu_s:.2f} |")
