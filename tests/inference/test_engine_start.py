@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 from command_line import command_environment
+
+from wsiseg.inference import engine
+from wsiseg.network.fold import fold
+from wsiseg.network.model import load_model
 
 # Each child asks in two threads at once for what OpenVINO looks up when it first runs.
 TWO_THREADS = """
@@ -47,3 +52,24 @@ def test_two_threads_may_run_the_network_first() -> None:
         timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("given", [None, "SSE41"])
+def test_what_openvino_is_told_of_vectors_is_told_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    """torch's own oneDNN reads the same variable, and training would take twice as long."""
+    pytest.importorskip("openvino")
+    monkeypatch.delenv(engine.ISA, raising=False)
+    if given is not None:
+        monkeypatch.setenv(engine.ISA, given)
+    made, seen = engine._openvino_model, []
+
+    def looked_at(network):
+        seen.append(os.environ[engine.ISA])
+        return made(network)
+
+    monkeypatch.setattr(engine, "_openvino_model", looked_at)
+    engine.OpenVINOEngine(fold(load_model()))
+    assert seen == [given or "AVX2"]
+    assert os.environ.get(engine.ISA) == given

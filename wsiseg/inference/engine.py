@@ -79,29 +79,47 @@ _first_run = threading.Lock()
 SMALLEST_PX = 16
 
 
+ISA = "ONEDNN_MAX_CPU_ISA"
+
+
+@contextmanager
+def _vectors_of_eight() -> Iterator[None]:
+    """Have oneDNN, where it is loaded meanwhile, use AVX2, unless the environment says otherwise.
+
+    AVX-512 pads the network's 8 channels to 16 lanes and is a third slower. OpenVINO reads the variable when it
+    computes for the first time; torch's own oneDNN must not: its training would take twice as long.
+    """
+    if ISA in os.environ:
+        yield
+        return
+    os.environ[ISA] = "AVX2"
+    try:
+        yield
+    finally:
+        del os.environ[ISA]
+
+
 class OpenVINOEngine(Engine):
     """The CPU backend: one single-threaded stream for each window in flight."""
 
     def __init__(self, network: FoldedNetwork, threads: int = 1) -> None:
-        # AVX-512 pads the network's 8 channels to 16 lanes and is a third slower; read when openvino loads.
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-        import openvino
+        with _first_run, _vectors_of_eight():
+            import openvino
 
-        self.name = f"openvino {openvino.__version__.split('-')[0]}"
-        compiled = openvino.Core().compile_model(
-            _openvino_model(network),
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": threads,
-                "INFERENCE_PRECISION_HINT": "f32",
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(threads):
-            self._idle.put(compiled.create_infer_request())
-        with _first_run:
+            self.name = f"openvino {openvino.__version__.split('-')[0]}"
+            compiled = openvino.Core().compile_model(
+                _openvino_model(network),
+                "CPU",
+                {
+                    "INFERENCE_NUM_THREADS": threads,
+                    "NUM_STREAMS": threads,
+                    "INFERENCE_PRECISION_HINT": "f32",
+                    "ENABLE_CPU_PINNING": False,
+                },
+            )
+            self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            for _ in range(threads):
+                self._idle.put(compiled.create_infer_request())
             self.run(np.zeros((3, SMALLEST_PX, SMALLEST_PX), np.float32))
 
     def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
