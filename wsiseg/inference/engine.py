@@ -86,8 +86,8 @@ ISA = "ONEDNN_MAX_CPU_ISA"
 def _vectors_of_eight() -> Iterator[None]:
     """Have oneDNN, where it is loaded meanwhile, use AVX2, unless the environment says otherwise.
 
-    AVX-512 pads the network's 8 channels to 16 lanes and is a third slower. OpenVINO reads the variable when it
-    computes for the first time; torch's own oneDNN must not: its training would take twice as long.
+    AVX-512 pads the network's 8 channels to 16 lanes and is a third slower. OpenVINO reads the variable when
+    it first computes; torch's own oneDNN must not, for training would take twice as long.
     """
     if ISA in os.environ:
         yield
