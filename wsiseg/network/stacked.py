@@ -52,7 +52,7 @@ class StackedFCNN(nn.Module):
             inner = self._block(maps, f"blocks.{i}.body.0", dilation)
             maps = maps + self._block(inner, f"blocks.{i}.body.1", dilation)
         out = self._convolved(maps, "head", 1)
-        return out.view(len(out), self.count, self.classes, *out.shape[2:]).transpose(0, 1)
+        return out.reshape(len(out), self.count, self.classes, *out.shape[2:]).transpose(0, 1)
 
     def _block(self, x: Tensor, name: str, dilation: int) -> Tensor:
         rows = [self._running_now[f"{name}.1.running_{which}"] for which in ("mean", "var")]
