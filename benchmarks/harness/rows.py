@@ -201,7 +201,6 @@ def fitted_cells(
             labels,
             slide_mpp=MPP,
             device=bench.device,
-            threads=bench.threads,
         )
 
     def scored(number: int | None) -> dict[str, Any]:
