@@ -113,3 +113,9 @@ def test_memory_that_is_not_known_limits_nothing(config, monkeypatch):
     monkeypatch.setattr(side_by_side, "available_cores", lambda: 4)
     monkeypatch.setattr(side_by_side, "room_bytes", lambda: None)
     assert repeats_at_once(replace(config, repeats=10), CPU, 1) == 4
+
+
+def test_what_is_not_one_network_is_trained_alone_on_a_gpu(config):
+    """No GPU is needed to see that: its memory is not asked for."""
+    cosine = replace(config, repeats=10, similarity="cosine", patch_px=50)
+    assert repeats_at_once(cosine, torch.device("cuda"), 1) == 1

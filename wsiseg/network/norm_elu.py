@@ -1,4 +1,4 @@
-"""Batch norm and ELU of training in one go on a CPU, channels last.
+"""Batch norm and ELU in one go on a CPU, channels last.
 
 torch adds a channel up in single precision, pixel after pixel, when channels lie last in memory: over 900,000
 pixels its gradients are then a thousand times further from the truth than single precision has to be.

@@ -13,6 +13,7 @@ from wsiseg.cores import available_cores
 from wsiseg.memory import room_bytes
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.observer import Observer
+from wsiseg.training.stacked import can_stack
 from wsiseg.training.state import RepeatState
 from wsiseg.training.trainer import Repeat, begin, train_repeat
 
@@ -24,7 +25,7 @@ def repeats_at_once(config: TrainingConfig, device: torch.device, threads: int) 
     """Return how many repeats are trained at a time: as many as cores or GPU and memory have room for."""
     if device.type == "cpu":
         room, most = room_bytes(), available_cores() // threads
-    elif device.type == "cuda":
+    elif device.type == "cuda" and can_stack(config):
         room, most = torch.cuda.mem_get_info(device)[0], config.repeats
     else:
         return 1
