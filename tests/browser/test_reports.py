@@ -126,13 +126,17 @@ def test_the_table_is_searched(page: Page, out: Path) -> None:
 
 
 def test_from_the_table_to_a_slide_and_back(page: Page, out: Path) -> None:
-    page.goto((out / "index.html").as_uri())
+    index, a_page = (out / "index.html").as_uri(), "**/report/*/index.html"
+    page.goto(index)
     page.get_by_role("link", name="ünï 100%").click()
+    page.wait_for_url(a_page)
     assert page.locator("h1").inner_text().startswith("ünï 100%")
     assert page.locator("rect.failed").count() == 1
     page.get_by_role("link", name="all slides").click()
+    page.wait_for_url(index)
     assert page.locator("#slides").is_visible()
     page.get_by_role("link", name="small").click()
+    page.wait_for_url(a_page)
     loaded = (
         "[...document.images].filter(i => i.loading !== 'lazy').every(i => i.complete && i.naturalWidth > 0)"
     )
