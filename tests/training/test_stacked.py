@@ -170,3 +170,15 @@ def test_a_gpu_trains_them_as_one(images, config, tmp_path, monkeypatch, similar
     made = run._Run(None, config, {}, Observer(), None, (), OpenViews(0.25), None, 1, 2)
     made._train([1, 2], its, 2, None)
     assert asked == ([2] if stacks else [])
+
+
+def test_many_are_scored_as_each_is_alone(images, config, tmp_path):
+    validation = repeats_of(images, config, tmp_path)[0].validation
+    networks = [network.eval() for network in networks_of(3)]
+    together = validation.score_all(StackedFCNN(networks).eval().logits_of_same, CPU)
+    before = [row_of(statistics(network)) for network in networks]
+    for r, network in enumerate(networks):
+        alone = validation.score(network, CPU)
+        assert together[r].inverted == alone.inverted
+        assert together[r].stain == pytest.approx(alone.stain, abs=1e-3)
+        assert torch.equal(row_of(statistics(network)), before[r])

@@ -92,7 +92,7 @@ def draw_crop(
         except SlideError as error:
             failure = error
             continue
-        white = white_share(pixels)
+        white = white_share(pixels) if max_white < 1 else 0.0
         if best is None or white < best[0]:
             best = (white, box, pixels)
         if white <= max_white:

@@ -87,8 +87,11 @@ def _train_together(
             if step + 1 < steps:
                 continue
             stack.write(states)
-            for repeat, state, tally in zip(repeats, states, tallies, strict=True):
-                finish_epoch(state, repeat, tally)
+            validated = StackedFCNN([state.validated for state in states]).eval()
+            # The crops are the same for all repeats.
+            scores = repeats[0].validation.score_all(validated.logits_of_same, repeats[0].device)
+            for repeat, state, tally, its in zip(repeats, states, tallies, scores, strict=True):
+                finish_epoch(state, repeat, tally, its)
                 save_state(repeat.folder, state)
                 observer.epoch_done(repeat.number, state.history[-1], state.best_channel)
             if not goes_on():

@@ -27,7 +27,7 @@ from wsiseg.training.state import (
     save_state,
 )
 from wsiseg.training.step import StepLoss, step_loss
-from wsiseg.training.validation import Validation
+from wsiseg.training.validation import Scores, Validation
 
 SNAPSHOTS = 5
 # Of Adam.
@@ -96,7 +96,7 @@ def train_repeat(
                 break
             if batch.step + 1 < batch.steps:
                 continue
-            finish_epoch(state, repeat, tally)
+            finish_epoch(state, repeat, tally, repeat.validation.score(state.validated.eval(), repeat.device))
             save_state(repeat.folder, state)
             observer.epoch_done(repeat.number, state.history[-1], state.best_channel)
             tally = Tally()
@@ -152,10 +152,9 @@ def prepare(
     return images, None if target is None else target.to(device)
 
 
-def finish_epoch(state: RepeatState, repeat: Repeat, tally: Tally) -> None:
-    """Score the network, record the epoch, and keep the weights that are the best so far of a channel."""
-    network = state.validated.eval()
-    scores = repeat.validation.score(network, repeat.device)
+def finish_epoch(state: RepeatState, repeat: Repeat, tally: Tally, scores: Scores) -> None:
+    """Record an epoch and its scores, and keep the weights that are the best so far of a channel."""
+    network = state.validated
     epoch = len(state.history) + 1
     record = EpochRecord(
         epoch=epoch,
