@@ -27,6 +27,17 @@ def test_a_report_of_predict_is_made_again(
     assert page.is_file()
 
 
+def test_a_report_that_is_not_there_is_not_pointed_to(
+    tmp_path: Path, small_slide: Path, model_file: Path, command: Command
+) -> None:
+    (tmp_path / "index.html").mkdir()
+    done = command("predict", small_slide, "-o", tmp_path, "-m", model_file, "--slide-mpp", 0.25)
+    assert done.returncode == 1
+    assert done.stdout == "1 of 1 slides done\n"
+    assert "Warning: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_page_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.zarr").mkdir()
     done = CliRunner().invoke(cli, ["report", str(tmp_path)])

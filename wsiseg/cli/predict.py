@@ -97,7 +97,8 @@ def command(
     bad = [report for report in reports if not report.is_whole]
     if options.verbosity(ctx) >= 0:
         place = os.path.join(output, "index.html")
-        click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done; see {place}")
+        see = f"; see {place}" if os.path.isfile(place) else ""
+        click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done{see}")
     for line in [*_table(bad), *(f"Warning: {text}" for text in progress.warnings)]:
         click.echo(line, err=True)
     if bad or progress.warnings:
