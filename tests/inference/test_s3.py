@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import command_environment
+from command_line import Command, command_environment
 from dask_processes import until
 from outputs import digests, predicted
 
@@ -95,8 +95,9 @@ def fetched(fs: Any, folder: Path) -> dict[str, str]:
 
 
 def test_a_bucket_holds_what_a_folder_would_and_a_run_goes_on_after_its_machine_is_lost(
-    fs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model_file: Path, here: dict[str, str]
-) -> None:
+    fs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model_file: Path, here: dict[str, str],
+    command: Command,
+) -> None:  # fmt: skip
     monkeypatch.setenv("WSISEG_WORK", str(tmp_path / "lost"))
     with predicting(model_file) as lost:
         until(lambda: len(fs.find("out/run/slide.zarr.unfinished/status/objects/c")) > 3)
@@ -122,7 +123,8 @@ def test_a_bucket_holds_what_a_folder_would_and_a_run_goes_on_after_its_machine_
     assert not [path for path in fs.find("out/run") if ".lock" in path or ".part" in path]
     assert not list((tmp_path / "next").glob("bucket-*/*"))
     assert "slide,s3://slides/slide.svs,done" in fs.cat_file("out/run/summary.csv").decode()
-    assert state(model_file) == "skipped"
+    again = command("predict", "s3://slides/", "-o", "s3://out/run", "-m", model_file, "--tile-size", TILE_PX)
+    assert again.stdout == "1 of 1 slides done; see s3://out/run/index.html\n", again.stderr
     other = ObjectsConfig(threshold=0.7)
     assert "was made with other settings (objects.threshold" in state(model_file, objects=other)
     assert state(model_file, objects=other, overwrite=True) == "done"

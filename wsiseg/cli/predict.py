@@ -68,6 +68,7 @@ def command(
     from wsiseg.cli.progress import BatchProgress
     from wsiseg.config import ObjectsConfig, PredictConfig, TissueConfig
     from wsiseg.network.model import load_model
+    from wsiseg.slides.files import is_url
     from wsiseg.slides.sources import expand
 
     config = PredictConfig(
@@ -97,7 +98,7 @@ def command(
     bad = [report for report in reports if not report.is_whole]
     if options.verbosity(ctx) >= 0:
         place = os.path.join(output, "index.html")
-        see = f"; see {place}" if os.path.isfile(place) else ""
+        see = f"; see {place}" if is_url(place) or os.path.isfile(place) else ""
         click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done{see}")
     for line in [*_table(bad), *(f"Warning: {text}" for text in progress.warnings)]:
         click.echo(line, err=True)
