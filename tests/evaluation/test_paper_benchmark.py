@@ -106,6 +106,21 @@ def test_cross_validation_scores_every_image_once(paper: ModuleType, tmp_path: P
         assert not set(cell["settings"]["train"]) & set(cell["settings"]["test"])
 
 
+def test_folds_may_be_computed_by_several_commands(paper: ModuleType, tmp_path: Path) -> None:
+    data = write_consep(tmp_path / "Train", 4, 0, side=120)
+    command = [str(data), "-o", str(tmp_path / "out"), "--folds", "2", "--rows", "threshold"]
+    for fold in ("2", "1"):
+        done = CliRunner().invoke(paper.main, [*command, "--fold", fold], catch_exceptions=False)
+        assert f"fold {fold} only" in (tmp_path / "out" / f"tables-fold-{fold}.md").read_text()
+        assert f"threshold/fold-{fold} ..." in done.stderr
+    whole = CliRunner().invoke(paper.main, command, catch_exceptions=False)
+    assert whole.stderr == ""
+    assert "only" not in (tmp_path / "out" / "tables.md").read_text()
+    beyond = CliRunner().invoke(paper.main, [*command, "--fold", "3"])
+    assert beyond.exit_code == 2
+    assert "--fold 3: there are 2" in beyond.stderr
+
+
 def test_other_settings_make_a_cell_stale(paper: ModuleType, tmp_path: Path) -> None:
     from harness.cells import cell
 
