@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import torch
 from harness.machine import Took, machine, took
 
 import wsiseg
@@ -93,10 +94,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    label = f"{machine()}; device {options.device}"
+    name = torch.cuda.get_device_name(options.device) if options.device != "cpu" else "the CPU alone"
+    label = f"{machine()}; {name}"
     print(label)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         size = SyntheticSlide(options.side, options.side, tissue_share=1, pen=False)
         slide = write_synthetic(folder / "slide.svs", size)
         found, differs = measure_predict(slide, folder, options.device, options.workers)
