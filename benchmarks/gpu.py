@@ -48,6 +48,8 @@ def measure_predict(slide: Path, folder: Path, device: str, workers: int) -> tup
         view = SlideView(opened, model.info.mpp)
         grid = Grid(view.width, view.height, SHARD_PX)
         windows = [tile.core.grown(RADIUS_PX).clipped(grid.frame) for tile in grid]
+        # Compiles what is not compiled yet.
+        view.read(windows[0])
         with ThreadPoolExecutor(workers) as pool:
             found = {"decoding alone": took(lambda: [None for _ in pool.map(view.read, windows)])}
         pixels = [view.read(window) for window in windows[:64]]
