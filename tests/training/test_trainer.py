@@ -7,17 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from wsiseg.errors import StoreError
+from wsiseg.errors import StoreError, UsageError
 from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.slides.sources import expand
+from wsiseg.training.config import consensus_config, preset
 from wsiseg.training.consensus import stain_maker
 from wsiseg.training.crops import CropStream
 from wsiseg.training.fields import Fields
 from wsiseg.training.observer import Observer
 from wsiseg.training.sources import OpenViews, check_sources
 from wsiseg.training.state import load_state, new_state
-from wsiseg.training.step import step_loss, target_loss
+from wsiseg.training.step import near_gaps, step_loss, target_loss
 from wsiseg.training.trainer import Repeat, snapshot_epochs, train_repeat
 from wsiseg.training.validation import make_validation, mean_dice
 
@@ -139,6 +141,44 @@ def test_the_stain_s_target_teaches_nuclei(images, config, tmp_path):
     state = train_repeat(make_repeat(images, config, tmp_path / "led"), Observer())
     assert state.history[-1].scores[0] > 0.8
     assert not state.history[-1].inverted[0]
+
+
+def test_narrow_gaps_and_what_is_beside_them():
+    """The gap of one pixel is found; that of four is not, nor one between a nucleus and the border."""
+    rows = ["..........................", "..###.####....####........", "..###.####....####........",
+            "..###.####....####........", "..........................",
+            ".........................."]  # fmt: skip
+    mask = torch.tensor([[float(c == "#") for c in row] for row in rows])
+    found = near_gaps(torch.stack([mask, 0 * mask]), 1)
+    assert found.shape == (2, 6, 26)
+    assert ["".join("#" if value else "." for value in row) for row in found[0].tolist()] == [
+        "....###...................",
+        "....###...................",
+        "....###...................",
+        "....###...................",
+        "....###...................",
+        "..........................",
+    ]
+    assert not found[1].any()
+    assert near_gaps(0.5 * mask, 1).max() == 0.5, "a soft mask has soft gaps"
+    assert not near_gaps(mask, 0).any()
+
+
+def test_pixels_count_as_often_as_they_are_told_to():
+    generator = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(2, 3, 8, 9, generator=generator), torch.rand(2, 3, 8, 9, generator=generator)
+    counts = torch.randint(1, 4, (2, 8, 9), generator=generator).float()
+    plain, more = target_loss(logits, target, [1, 1, 0]), target_loss(logits, target, [1, 1, 0], counts)
+    entropy = binary_cross_entropy_with_logits(logits[:, 0], target[:, 0], reduction="none")
+    assert more - plain == pytest.approx(float(((counts - 1) * entropy).mean()), rel=1e-4)
+
+
+def test_only_the_consensus_of_the_default_weighs_gaps():
+    assert (preset("default").gap_weight, preset("paper").gap_weight) == (0, 0)
+    assert consensus_config(preset("default")).gap_weight == 4
+    assert consensus_config(preset("default", consensus_gap_weight=0.0)).gap_weight == 0
+    with pytest.raises(UsageError, match="gap_weight = -1"):
+        preset("default", gap_weight=-1.0)
 
 
 def test_target_loss_is_least_where_the_target_is():

@@ -120,8 +120,10 @@ class TrainingConfig:
         `crop_px` of that network, where every slide and image has room for it; fewer crops a step and more
         patches from each make up for it. In crops narrower than twice the network's reach their borders touch
         all that it learns.
-    consensus_generated : float
-        `generated` of that network.
+    gap_weight : float
+        How much more the target's cross-entropy counts in and beside narrow gaps between nuclei.
+    consensus_generated, consensus_gap_weight : float
+        `generated` and `gap_weight` of the consensus's network.
     seed : int
         Seed of the run: repeat r, counted from 0, is what seed + r alone would give.
     """
@@ -162,6 +164,8 @@ class TrainingConfig:
     consensus_epochs: int = 0
     consensus_crop_px: int = 0
     consensus_generated: float = 0.0
+    gap_weight: float = 0.0
+    consensus_gap_weight: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -196,6 +200,8 @@ class TrainingConfig:
             "consensus_epochs": self.consensus_epochs == 0 or self.target.weight > 0,
             "generated": self.generated == 0 or (0 <= self.generated <= 1 and self.target.weight > 0),
             "consensus_crop_px": 0 <= self.consensus_crop_px <= 4096,
+            "gap_weight": self.gap_weight >= 0,
+            "consensus_gap_weight": self.consensus_gap_weight >= 0,
             "consensus_generated": 0 <= self.consensus_generated <= 1,
             "repeats": 1 <= self.repeats <= 1000,
             "seed": 0 <= self.seed < 2**63,
@@ -267,6 +273,7 @@ def default_preset() -> TrainingConfig:
         consensus_epochs=140,
         consensus_crop_px=288,
         consensus_generated=0.4,
+        consensus_gap_weight=4.0,
     )
 
 
@@ -291,6 +298,7 @@ def consensus_config(config: TrainingConfig, largest_px: int = 4096) -> Training
         epochs=config.consensus_epochs,
         learning_rate=0.8 * config.learning_rate,
         generated=config.consensus_generated,
+        gap_weight=config.consensus_gap_weight,
         consensus_epochs=0,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d, pad
 
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
@@ -16,6 +16,9 @@ from wsiseg.training.gather import gather_patches, joined, places
 from wsiseg.training.losses import Patches, can_contrast, contrastive_loss
 from wsiseg.training.sampler import SAMPLERS, patch_corners, patch_statistics
 from wsiseg.training.similarity import SIMILARITIES
+
+GAP_REACH_UM = 1.0
+"""Nuclei twice as far from each other as this have a narrow gap between them."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,10 @@ def step_losses(
             )
             terms[r].append(config.contrastive_weight * loss)
     if target is not None and target_weight > 0:
-        led = target_loss(logits[:, :, : target.shape[2]], target, config.target.channels)
+        counts = None
+        if config.gap_weight > 0:
+            counts = 1 + config.gap_weight * near_gaps(target[:, :, 0], round(GAP_REACH_UM / config.mpp))
+        led = target_loss(logits[:, :, : target.shape[2]], target, config.target.channels, counts)
         for r in range(count):
             terms[r].append(target_weight * led[r])
     return [
@@ -152,7 +158,9 @@ def step_losses(
     ]
 
 
-def target_loss(logits: Tensor, target: Tensor, weights: Sequence[float]) -> Tensor:
+def target_loss(
+    logits: Tensor, target: Tensor, weights: Sequence[float], counts: Tensor | None = None
+) -> Tensor:
     """Return the weighted sum over channels of cross-entropy plus 1 - Dice of soft masks, over a batch.
 
     Parameters
@@ -161,6 +169,8 @@ def target_loss(logits: Tensor, target: Tensor, weights: Sequence[float]) -> Ten
         (..., N, T, H, W).
     weights : sequence of float
         One for each of the T channels.
+    counts : Tensor, optional
+        How much the cross-entropy of each pixel of the first channel counts, (..., N, H, W).
 
     Returns
     -------
@@ -169,7 +179,33 @@ def target_loss(logits: Tensor, target: Tensor, weights: Sequence[float]) -> Ten
     """
     batch = (-4, -2, -1)
     confidence = torch.sigmoid(logits)
-    entropy = binary_cross_entropy_with_logits(logits, target, reduction="none").mean(batch)
+    entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if counts is not None:
+        entropy = torch.cat([entropy[..., :1, :, :] * counts.unsqueeze(-3), entropy[..., 1:, :, :]], -3)
     shared = (confidence * target).sum(batch)
     total = confidence.square().sum(batch) + target.square().sum(batch)
-    return ((entropy + 1 - (2 * shared + 1) / (total + 1)) * entropy.new_tensor(weights)).sum(-1)
+    loss = entropy.mean(batch) + 1 - (2 * shared + 1) / (total + 1)
+    return (loss * entropy.new_tensor(weights)).sum(-1)
+
+
+def near_gaps(mask: Tensor, reach_px: int) -> Tensor:
+    """Return how empty the narrow gaps of a soft mask are, also around them: (..., H, W) in [0, 1].
+
+    A gap is what a morphological closing fills: nuclei end there that would else run together.
+
+    Parameters
+    ----------
+    mask : Tensor
+        (..., H, W) in [0, 1].
+    reach_px : int
+        Gaps are up to twice as wide; pixels as far from one are near it. 0: there are none.
+    """
+    planes = mask.reshape(-1, 1, *mask.shape[-2:])
+    # What lies beyond the border is as the border, so that it closes nothing.
+    wide = pad(planes, [2 * reach_px] * 4, mode="replicate")
+
+    def grown(x: Tensor) -> Tensor:
+        return max_pool2d(x, 2 * reach_px + 1, stride=1)
+
+    gaps = -grown(-grown(wide)) - planes
+    return max_pool2d(gaps, 2 * reach_px + 1, stride=1, padding=reach_px).view_as(mask)
