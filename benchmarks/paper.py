@@ -82,19 +82,20 @@ def main(
         pretext_batch, seed,
         lambda text: click.echo(text, err=True),
     )  # fmt: skip
+    only = sorted(set(chosen))
     try:
         fields = read_fields(data)
         splits = _splits(fields, test, fold_count)
-        if chosen and max(chosen) > len(splits):
-            raise click.UsageError(f"--fold {max(chosen)}: there are {len(splits)}")
-        parts = [split for k, split in enumerate(splits, 1) if not chosen or k in chosen]
-        text = _table2(bench, parts, rows.split(","), _how(len(fields), test, fold_count, chosen))
+        if only and only[-1] > len(splits):
+            raise click.UsageError(f"--fold {only[-1]}: there are {len(splits)}")
+        parts = [splits[k - 1] for k in only] or splits
+        text = _table2(bench, parts, rows.split(","), _how(len(fields), test, fold_count, only))
         if ablations:
             text += "\n" + _table1(bench, parts[0], ablation_epochs)
     except WsisegError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
-    name = "-".join(["tables", *(f"fold-{k}" for k in sorted(set(chosen)))])
+    name = "-".join(["tables", *(f"fold-{k}" for k in only)])
     write_text(output / f"{name}.md", text)
     click.echo(text)
 
@@ -109,10 +110,10 @@ def _splits(fields: list[Field], test: Path | None, count: int) -> list[Split]:
     ]
 
 
-def _how(images: int, test: Path | None, count: int, chosen: tuple[int, ...]) -> str:
+def _how(images: int, test: Path | None, count: int, only: list[int]) -> str:
     if test is not None:
         return f"trained on {images} images, scored on {test.name}"
-    which = f", fold {', '.join(map(str, sorted(set(chosen))))} only" if chosen else ""
+    which = f", fold {', '.join(map(str, only))} only" if only else ""
     return f"{count}-fold cross-validation over {images} images{which}, the same folds for every row"
 
 

@@ -200,12 +200,14 @@ def near_gaps(mask: Tensor, reach_px: int) -> Tensor:
     reach_px : int
         Gaps are up to twice as wide; pixels as far from one are near it. 0: there are none.
     """
-    planes = mask.reshape(-1, 1, *mask.shape[-2:])
+    planes, side = mask.reshape(-1, 1, *mask.shape[-2:]), 2 * reach_px + 1
+
     # What lies beyond the border is as the border, so that it closes nothing.
-    wide = pad(planes, [2 * reach_px] * 4, mode="replicate")
+    def wider(x: Tensor, by: int) -> Tensor:
+        return pad(x, [by] * 4, mode="replicate")
 
     def grown(x: Tensor) -> Tensor:
-        return max_pool2d(x, 2 * reach_px + 1, stride=1)
+        return max_pool2d(max_pool2d(x, (1, side), stride=1), (side, 1), stride=1)
 
-    gaps = -grown(-grown(wide)) - planes
-    return max_pool2d(gaps, 2 * reach_px + 1, stride=1, padding=reach_px).view_as(mask)
+    gaps = -grown(-grown(wider(planes, 2 * reach_px))) - planes
+    return grown(wider(gaps, reach_px)).view_as(mask)

@@ -74,7 +74,7 @@ class Validation:
 
     def score(self, network: FCNN, device: torch.device) -> Scores:
         """Score the network, which must be in evaluation mode and on the device."""
-        return self.score_all(lambda images: _logits(network, images)[None], device)[0]
+        return self.score_all(lambda images: network.logits(images)[None], device)[0]
 
     def score_all(self, logits: Callable[[torch.Tensor], torch.Tensor], device: torch.device) -> list[Scores]:
         """Score R networks at once.
@@ -95,7 +95,7 @@ class Validation:
                 maps = logits(images[start : start + chunk]).transpose(2, 3)
             its_masks = masks[start : start + chunk]
             # Numbers of pixels, exact in float32: (polarities, R, V, K, masks + 1). Row by row: one product
-            # over all pixels keeps a GPU ten times as long.
+            # over all pixels was a quarter of a GPU's work.
             parts.append(torch.stack([((m > least).float() @ its_masks).sum(2) for m in (maps, -maps)]))
         counts = torch.cat(parts, 2).cpu().double().numpy()
         truth = masks.sum((1, 2)).cpu().double().numpy()[:, None, 1:]
@@ -134,11 +134,6 @@ def _dice(shared: Counts, total: Counts) -> npt.NDArray[np.float64]:
 def logit(threshold: float) -> float:
     """Return the logit whose sigmoid is the threshold."""
     return math.log(threshold / (1 - threshold))
-
-
-def _logits(network: FCNN, images: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return network.logits(images.contiguous(memory_format=torch.channels_last))
 
 
 def mean_dice(masks: Mask, truth: Mask) -> float:
@@ -222,7 +217,9 @@ def labelled_dice(
         if source.name not in labels:
             continue
         pixels = views.get(source).read(Box(0, 0, source.width, source.height))
-        logits = _logits(network, torch.from_numpy(network_input(pixels, source.table))[None])
+        images = torch.from_numpy(network_input(pixels, source.table))[None]
+        with torch.no_grad():
+            logits = network.logits(images.contiguous(memory_format=torch.channels_last))
         confidence = logits[:, channel].numpy() * (-1 if inverted else 1)
         mask = confidence > logit(threshold)
         found.append(mean_dice(mask, _label_mask(source, labels[source.name])[None]))
