@@ -51,7 +51,8 @@ def main(
     threads: int,
 ) -> None:
     """Score a model on the labelled images of DATA."""
-    from wsiseg.evaluation.baselines import script_nuclei
+    from harness.baselines import script_nuclei
+
     from wsiseg.network.model import load_model
 
     try:

@@ -23,17 +23,17 @@ from harness.machine import Took, machine, took
 
 import wsiseg
 from wsiseg.config import PredictConfig
-from wsiseg.inference.blocks import SHARD_PX
-from wsiseg.inference.engine import make_engine
-from wsiseg.inference.store import SlideStore
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.network.engine import make_engine
 from wsiseg.network.model import load_model
 from wsiseg.report.training_run import redraw
 from wsiseg.slides import open_slide
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.slides.tiles import Grid
 from wsiseg.slides.view import SlideView
+from wsiseg.store.blocks import SHARD_PX
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.tiles import Grid
 from wsiseg.training import run
 from wsiseg.training.config import preset
 

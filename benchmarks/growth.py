@@ -22,7 +22,7 @@ from harness.machine import machine, took
 
 import wsiseg
 from wsiseg.config import PredictConfig
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 TIMES = (1, 4, 16, 64)
 MPP = 0.25

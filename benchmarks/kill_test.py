@@ -30,7 +30,7 @@ import numpy as np
 import zarr
 from harness.machine import machine
 
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 Digests = dict[str, str]
 Command = list[str]

@@ -21,7 +21,7 @@ from pathlib import Path
 from harness.memory import Measured, measured
 from million_nuclei import make_store, measure_export
 
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 PREDICT_MB = 1500
 EXPORT_MB = 500

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 import wsiseg
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic_image
+from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 from wsiseg.training.config import preset
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

@@ -22,10 +22,10 @@ from harness.memory import measured
 from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.inference.layout import create_store
-from wsiseg.inference.store import DONE, FrameInfo, Identity
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import DONE, FrameInfo, Identity
+from wsiseg.tiles import Box
 
 PITCH_PX = 20
 SOFT_PX = 1.0

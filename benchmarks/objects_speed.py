@@ -23,13 +23,13 @@ from harness.machine import machine
 
 import wsiseg
 from wsiseg.config import PredictConfig
-from wsiseg.inference.store import SlideStore
 from wsiseg.objects.geojson import GeoJSONWriter
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import segment
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.tiles import Box, Grid
 
 ASKED = 20_000
 

@@ -32,17 +32,17 @@ from skimage import feature, measure, morphology, segmentation
 
 import wsiseg
 from wsiseg.config import PredictConfig
-from wsiseg.inference.blocks import SHARD_PX
-from wsiseg.inference.engine import OpenVINOEngine, make_engine
 from wsiseg.inference.outputs import SlideReport
 from wsiseg.network.appearance import network_input, rgb_table
 from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.network.engine import OpenVINOEngine, make_engine
 from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
 from wsiseg.slides import open_slide
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.slides.tiles import Grid
 from wsiseg.slides.view import SlideView
+from wsiseg.store.blocks import SHARD_PX
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.tiles import Grid
 
 BARE, INSIDE = "bare OpenVINO", "wsiseg.predict, all outputs"
 BEFORE_OBJECTS = ("tissue", "threshold", "read", "network")

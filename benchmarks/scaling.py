@@ -21,7 +21,7 @@ from pathlib import Path
 
 from harness.machine import machine
 
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 
 def predict(slide: Path, out: Path, *how: object) -> float:

@@ -89,7 +89,8 @@ def changed(fields: list[Field], change: Change, folder: Path) -> list[Field]:
 @click.option("--threads", default=1, show_default=True)
 def main(data: Path, model: Path | None, output: Path | None, every: int, device: str, threads: int) -> None:
     """Score a model on the changed images of DATA."""
-    from wsiseg.evaluation.baselines import script_nuclei
+    from harness.baselines import script_nuclei
+
     from wsiseg.network.model import load_model
 
     found = {}

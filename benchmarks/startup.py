@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.machine import Took, machine, took
 
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 BOUNDS = {"wsiseg --help": 0.3, "wsiseg info": 1.5, "wsiseg predict, 1000 x 1000 px": 5.0}
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import wsiseg
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.training.config import preset
 
 # File below DATA: micrometres per pixel.

@@ -23,7 +23,7 @@ from harness.machine import machine
 
 import wsiseg
 from wsiseg.slides import open_slide
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.training import crops, trainer
 from wsiseg.training.config import preset
 from wsiseg.training.observer import Observer

@@ -21,7 +21,7 @@ import torch
 from harness.machine import machine
 from torch import Tensor
 
-from wsiseg.cores import available_cores
+from wsiseg.machine.cores import available_cores
 from wsiseg.network.fcnn import FCNN, normalise
 from wsiseg.training import step
 from wsiseg.training.config import preset

@@ -35,12 +35,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.inference.layout import create_store
-from wsiseg.inference.store import FrameInfo, Identity, SlideStore
 from wsiseg.objects.parquet import ParquetWriter, file_schema
 from wsiseg.slides import open_slide
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic_image
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import FrameInfo, Identity, SlideStore
+from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
 MPP_L0, SCALE_L0 = 0.25, 2.0
 TILE_PX, PICTURE_PX, BAND_PX = 512, 2048, 1024

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import wsiseg
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.training.config import preset
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import wsiseg
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 FIELD_UM = 100.0
 

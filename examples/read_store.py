@@ -9,7 +9,7 @@ import dask.array as da
 import zarr
 
 import wsiseg
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def svs_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pyramidal slide of 1500 x 1180 px at 0.25 um, half of it glass: more than one network block."""
-    from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+    from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
     slide = SyntheticSlide(1500, 1180, seed=3, tissue_share=0.5, pen=False, stain_variation=0.0)
     return write_synthetic(tmp_path_factory.mktemp("slides") / "slide.svs", slide, levels=(4,), workers=1)
@@ -72,7 +72,7 @@ def svs_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A picture of 460 x 380 px, tissue all over; it says no resolution (0.25 um)."""
-    from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic_image
+    from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
     slide = SyntheticSlide(460, 380, seed=1, tissue_share=1.0, pen=False, stain_variation=0.0)
     return write_synthetic_image(tmp_path_factory.mktemp("slides") / "small.png", slide)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from wsiseg.inference.layout import create_store
 from wsiseg.inference.outputs import Outputs, SlideReport
-from wsiseg.inference.store import FrameInfo, Identity, SlideStore
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.objects.records import RECORDS
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import FrameInfo, Identity, SlideStore
 
 NASTY = 'it\'s <b>"x"</b> & ünï 100% #1'
 

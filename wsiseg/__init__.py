@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name == "fit":
-        from wsiseg.cores import wait_asleep
+        from wsiseg.machine.cores import wait_asleep
 
         wait_asleep()
     return getattr(import_module(_HOMES[name]), name)

@@ -72,7 +72,7 @@ def _found(confidence: npt.NDArray[np.float32]) -> Found:
 
 def threshold_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Take the grey threshold that is best on the training labels."""
-    from wsiseg.evaluation.baselines import best_grey_threshold, grey_mask
+    from harness.baselines import best_grey_threshold, grey_mask
 
     def compute() -> dict[str, Any]:
         threshold = best_grey_threshold((field.rgb, field.truth) for field in split.train)
@@ -84,7 +84,7 @@ def threshold_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
 
 def script_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Take the script of twenty lines."""
-    from wsiseg.evaluation.baselines import script_nuclei
+    from harness.baselines import script_nuclei
 
     def compute() -> dict[str, Any]:
         found = ((field, script_nuclei(field.rgb)) for field in split.test)
@@ -95,7 +95,7 @@ def script_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
 
 def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train the same network with the labels."""
-    from wsiseg.evaluation.supervised import SupervisedConfig, train_supervised
+    from harness.supervised import SupervisedConfig, train_supervised
     from wsiseg.network.model import Model, ModelInfo, weights_of
     from wsiseg.training.augment import jitter_rgb
     from wsiseg.training.reproducible import reproducible
@@ -125,8 +125,8 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
 
 def pretext_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train Scale Pretext, as far as it is asked for."""
-    from wsiseg.evaluation.scale_pretext import ScalePretextConfig
-    from wsiseg.evaluation.scale_pretext_training import attention_of, train_scale_pretext
+    from harness.scale_pretext import ScalePretextConfig
+    from harness.scale_pretext_training import attention_of, train_scale_pretext
     from wsiseg.training.reproducible import reproducible
 
     config = ScalePretextConfig(

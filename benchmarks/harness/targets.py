@@ -22,11 +22,11 @@ from wsiseg.config import PredictConfig, TissueConfig
 from wsiseg.errors import WsisegError
 from wsiseg.evaluation.labels import read_labels
 from wsiseg.inference.batch import predict_slides
-from wsiseg.inference.engine import Engine
 from wsiseg.inference.export import export
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.outputs import Observer
 from wsiseg.inference.slide import FinishedSlide
+from wsiseg.network.engine import Engine
 from wsiseg.network.fold import fold
 from wsiseg.network.model import load_model, serialise
 from wsiseg.slides import open_slide

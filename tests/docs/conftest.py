@@ -18,7 +18,7 @@ def bare_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic, write_synthetic_image
+    from wsiseg.synthetic import SyntheticSlide, write_synthetic, write_synthetic_image
 
     world = tmp_path_factory.mktemp("bare")
     slide = SyntheticSlide(720, 600, seed=3, tissue_share=0.7, pen=False, stain_variation=0.0)

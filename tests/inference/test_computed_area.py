@@ -10,14 +10,14 @@ import shapely
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, ObjectsConfig
 from wsiseg.inference.graph import open_cluster
-from wsiseg.inference.layout import create_store
 from wsiseg.inference.numbering import numbered_nuclei, sorted_keys
 from wsiseg.inference.plan import label_tasks, object_tasks
 from wsiseg.inference.stages import ObjectsJob
-from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.scales import Scales
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import DONE, FrameInfo, Identity, SlideStore
 
 SIDE_PX, MPP = 1100, 0.25
 CLEANED = ObjectsConfig(

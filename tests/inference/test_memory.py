@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import command_environment
 
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -12,10 +12,10 @@ from outputs import array, digests, predicted
 
 from wsiseg import export
 from wsiseg.config import ObjectsConfig
-from wsiseg.inference.damage import damage_in
-from wsiseg.inference.store import SlideStore
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.threshold import most_convex
+from wsiseg.store.damage import damage_in
+from wsiseg.store.slide_store import SlideStore
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def adaptive(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Path
 @pytest.fixture(scope="module")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A picture of 700 x 560 px with more than 100 nuclei, small enough to be looked at as a whole."""
-    from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic_image
+    from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
     slide = SyntheticSlide(700, 560, seed=1, tissue_share=1.0, pen=False, stain_variation=0.0)
     return write_synthetic_image(tmp_path_factory.mktemp("slides") / "field.png", slide)

@@ -19,8 +19,8 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.errors import StoreError, UsageError
 from wsiseg.inference import slide as slide_module
 from wsiseg.inference import stages
-from wsiseg.inference.store import FAILED, SlideStore
 from wsiseg.network.model import load_model, save_model
+from wsiseg.store.slide_store import FAILED, SlideStore
 
 
 @pytest.fixture

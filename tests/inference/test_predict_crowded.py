@@ -18,7 +18,7 @@ from wsiseg import export
 from wsiseg.errors import StoreError
 from wsiseg.inference import slide as slide_module
 from wsiseg.inference.outputs import Observer
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic_image
+from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
 SLIDES = 8
 
@@ -151,7 +151,7 @@ def test_export_waits_for_nobody_and_meets_nobody(
 
 def test_a_run_that_lost_its_lock_lets_go(tmp_path: Path, pictures: list[Path], model_file: Path) -> None:
     """As one that slept for longer than a lock lives, and wakes up beside its heir."""
-    from wsiseg import locks
+    from wsiseg.machine import locks
 
     def steal() -> None:
         lock = tmp_path / ".0.lock"

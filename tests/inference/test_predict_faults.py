@@ -16,7 +16,7 @@ from outputs import digests, predicted, summary
 
 from wsiseg.inference import stages
 from wsiseg.inference.outputs import Observer
-from wsiseg.inference.store import SlideStore
+from wsiseg.store.slide_store import SlideStore
 
 AMPLE_KIB = 64 << 10
 

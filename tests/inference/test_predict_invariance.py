@@ -18,19 +18,19 @@ from outputs import array, digests, predicted, whole_nuclei
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.graph import open_cluster
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.layout import create_store
 from wsiseg.inference.numbering import numbered_nuclei
 from wsiseg.inference.outputs import Observer
 from wsiseg.inference.plan import label_tasks, object_tasks
 from wsiseg.inference.slide import Tally
 from wsiseg.inference.stages import ObjectsJob, StageResult
-from wsiseg.inference.store import DONE, FrameInfo, Identity, SlideStore
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.records import describe
 from wsiseg.slides import open_slide
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import DONE, FrameInfo, Identity, SlideStore
 
 
 @pytest.fixture(scope="module")

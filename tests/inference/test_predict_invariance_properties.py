@@ -23,12 +23,12 @@ from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.outputs import Observer
-from wsiseg.inference.store import SlideStore
 from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
 from wsiseg.objects.records import describe
 from wsiseg.slides import open_slide
 from wsiseg.slides.view import SlideView
+from wsiseg.store.slide_store import SlideStore
 
 EXAMPLES = int(os.environ.get("WSISEG_EXAMPLES", "8"))
 TILES = (64, 100, 256, 333, 1024, 2048)

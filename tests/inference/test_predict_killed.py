@@ -16,7 +16,7 @@ from command_line import command_environment
 from killing import Killer, Stamps, stamps
 from outputs import digests, predicted
 
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 KILLS = 24
 WORKERS = 2

@@ -20,8 +20,8 @@ from scipy.spatial import cKDTree
 from wsiseg import predict
 from wsiseg.config import ObjectsConfig, PredictConfig, TissueConfig
 from wsiseg.inference import stages
-from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.slides.tiles import Box
+from wsiseg.synthetic import SyntheticSlide, write_synthetic
+from wsiseg.tiles import Box
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from wsiseg.errors import StoreError
 from wsiseg.inference import bucket_lock, stages
 from wsiseg.inference.bucket_lock import held_object
 from wsiseg.inference.stages import ObjectsJob, StageResult
-from wsiseg.locks import BusyError
+from wsiseg.machine.locks import BusyError
 
 TILE_PX = 256
 
@@ -150,7 +150,7 @@ def test_one_of_two_holds_a_slide_and_a_dead_owner_does_not_keep_it(
     fs.pipe_file("out/.slide.lock", json.dumps(owner).encode())
     with pytest.raises(BusyError, match="on gone"), held_object(fs, "out/.slide.lock"):
         pass
-    monkeypatch.setattr("wsiseg.locks.STALE_S", 0.5)
+    monkeypatch.setattr("wsiseg.machine.locks.STALE_S", 0.5)
     time.sleep(1.6)
     with held_object(fs, "out/.slide.lock"):
         assert json.loads(fs.cat_file("out/.slide.lock"))["pid"] == os.getpid()

@@ -10,7 +10,7 @@ import pyarrow.parquet  # noqa: F401
 import zarr.storage  # noqa: F401
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.inference import engine  # noqa: F401
+from wsiseg.network import engine  # noqa: F401
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import segment_whole
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from wsiseg.inference.engine import Engine, OpenVINOEngine, TorchEngine, looked_up
 from wsiseg.network.appearance import StainScale, network_input, rgb_table, stain_table
 from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.network.engine import Engine, OpenVINOEngine, TorchEngine, looked_up
 from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.network.fold import fold
 from wsiseg.network.model import Model, ModelInfo, weights_of

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsiseg.objects.segment import Read
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 
 def picture(text: str) -> NDArray[np.uint8]:

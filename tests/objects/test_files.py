@@ -17,7 +17,7 @@ from wsiseg.objects.geojson_text import geometry_texts
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.objects.records import RECORDS, describe
 from wsiseg.objects.segment import segment
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 MEASURED = {"Nucleus ID", "Area µm^2", "Circularity", "Mean confidence"}
 

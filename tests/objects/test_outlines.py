@@ -10,7 +10,7 @@ from skimage.measure import label as components
 from wsiseg.objects.outlines import trace
 from wsiseg.objects.polygons import on_grid, valid_polygons
 from wsiseg.objects.simplify import simplified
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 HUGE = Box(-(10**6), -(10**6), 10**6, 10**6)
 

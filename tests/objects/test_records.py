@@ -10,7 +10,7 @@ from skimage.measure import regionprops
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.records import RECORDS, describe, half_box
 from wsiseg.objects.segment import segment
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.tiles import Box, Grid
 
 
 def stain(height, width):

@@ -10,7 +10,7 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.scales import Scales
 from wsiseg.objects.segment import max_reach_px, segment
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.tiles import Box, Grid
 
 EAGER = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

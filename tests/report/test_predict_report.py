@@ -18,7 +18,6 @@ from wsiseg import predict
 from wsiseg.command_text import command_line
 from wsiseg.errors import StoreError, UsageError
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
-from wsiseg.inference.store import FrameInfo, SlideStore
 from wsiseg.report.batch_index import write_index
 from wsiseg.report.batch_pages import PagesInShadow, rebuild
 from wsiseg.report.charts import curves, histogram, nice_ticks, nice_top
@@ -27,8 +26,9 @@ from wsiseg.report.sample_fields import choose_fields, outlines
 from wsiseg.report.slide_maps import coarser
 from wsiseg.report.slide_numbers import Lattice, Spread, count_up
 from wsiseg.report.slide_page import write_slide_page
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.slide_store import FrameInfo, SlideStore
+from wsiseg.tiles import Box
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from wsiseg.slides import open_slide
 from wsiseg.slides.facts import Facts
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.resample import keys_cubic, taps
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.view import SlideView
+from wsiseg.tiles import Box
 
 
 class Drawn(Slide):

@@ -12,7 +12,7 @@ from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError
 from wsiseg.network.appearance import rgb_table
 from wsiseg.slides.sources import SlideSource, expand
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 from wsiseg.training.crops import CropStream, draw_crop, epoch_order, random_box, white_share
 from wsiseg.training.fields import Fields, standing_for
 from wsiseg.training.randomness import Stage, numpy_generator

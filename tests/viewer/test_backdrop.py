@@ -14,7 +14,7 @@ from wsiseg.slides import open_slide
 from wsiseg.slides.facts import Facts
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.stain import haematoxylin_density
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 from wsiseg.viewer import backdrop
 from wsiseg.viewer.backdrop import SlideBackdrop, StainBackdrop, haematoxylin_colours, resampled
 from wsiseg.viewer.viewed import open_viewed

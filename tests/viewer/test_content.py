@@ -14,7 +14,7 @@ from PIL import Image
 from viewed_store import HEIGHT_L0, NUCLEI, THRESHOLD, WIDTH_L0, change, confidence, make_viewed, picture
 
 from wsiseg.errors import SlideError
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 from wsiseg.viewer.content import Content
 from wsiseg.viewer.viewed import open_viewed
 

@@ -11,7 +11,7 @@ from wsiseg.cli import options
 from wsiseg.command_text import command_line
 
 if TYPE_CHECKING:
-    from wsiseg.slides.synthetic import SyntheticSlide
+    from wsiseg.synthetic import SyntheticSlide
 
 WIDTH_PX, HEIGHT_PX = 4000, 3000
 
@@ -32,7 +32,7 @@ def command(ctx: click.Context, output: Path, seed: int, workers: int | None, de
     from wsiseg.cli.progress import BatchProgress
     from wsiseg.config import PredictConfig
     from wsiseg.errors import WsisegError
-    from wsiseg.slides.synthetic import SyntheticSlide, write_synthetic
+    from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
     output.mkdir(parents=True, exist_ok=True)
     slide = SyntheticSlide(WIDTH_PX, HEIGHT_PX, seed=seed)

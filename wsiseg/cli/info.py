@@ -44,9 +44,9 @@ def command(
     from dataclasses import asdict
 
     from wsiseg.config import TissueConfig
-    from wsiseg.cores import available_cores
-    from wsiseg.inference.engine import make_engine
     from wsiseg.inference.survey import measure_speed, survey
+    from wsiseg.machine.cores import available_cores
+    from wsiseg.network.engine import make_engine
     from wsiseg.network.model import load_model
     from wsiseg.slides.sources import expand
 

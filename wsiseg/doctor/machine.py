@@ -7,10 +7,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from wsiseg.cgroups import cpu_limit, memory_limit
-from wsiseg.cores import available_cores
 from wsiseg.doctor.findings import Finding
-from wsiseg.memory import installed_bytes, unused_bytes
+from wsiseg.machine.cgroups import cpu_limit, memory_limit
+from wsiseg.machine.cores import available_cores
+from wsiseg.machine.memory import installed_bytes, unused_bytes
 
 # Room for `predict` and for each of its threads; two threads were measured at 1.2 to 1.6 GB on slides of
 # 15,000 to 60,000 px (benchmarks/memory.py).

@@ -47,9 +47,9 @@ def gpu() -> dict[str, Any]:
 
 def network(device: str) -> dict[str, Any]:
     """Run the model that ships on all cores for a moment; return its speed."""
-    from wsiseg.cores import available_cores
-    from wsiseg.inference.engine import make_engine
     from wsiseg.inference.survey import measure_speed
+    from wsiseg.machine.cores import available_cores
+    from wsiseg.network.engine import make_engine
     from wsiseg.network.model import load_model
 
     threads, model = available_cores(), load_model()

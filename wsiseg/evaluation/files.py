@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsiseg.errors import StoreError
-from wsiseg.whole import write_whole
+from wsiseg.machine.whole import write_whole
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from wsiseg.allocator import give_back
 from wsiseg.config import ObjectsConfig
 from wsiseg.inference.graph import Cluster, OnResult
-from wsiseg.inference.layout import create_store
 from wsiseg.inference.plan import object_tasks
 from wsiseg.inference.stages import ObjectsJob
-from wsiseg.inference.store import FrameInfo, Identity, SlideStore
+from wsiseg.machine.allocator import give_back
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import FrameInfo, Identity, SlideStore
 
 
 @contextmanager

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
-from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
-from wsiseg.inference.damage import damage_told
 from wsiseg.inference.graph import Cluster, open_cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.naming import outputs_of
@@ -22,12 +20,14 @@ from wsiseg.inference.outputs import Guarded, Observer, Outputs, SlideReport
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import RunLog
 from wsiseg.inference.slide import Draw, SlideRun
-from wsiseg.inference.store import MIN_TILE_PX
-from wsiseg.locks import BusyError, Held, held_lock
+from wsiseg.machine.cores import available_cores
+from wsiseg.machine.locks import BusyError, Held, held_lock
 from wsiseg.network.device import resolve_device
 from wsiseg.network.model import Model
 from wsiseg.slides import open_slide
 from wsiseg.slides.sources import SlideSource, absolute
+from wsiseg.store.damage import damage_told
+from wsiseg.store.slide_store import MIN_TILE_PX
 
 if TYPE_CHECKING:
     from wsiseg.slides.reader import Slide

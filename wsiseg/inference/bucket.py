@@ -24,7 +24,7 @@ from wsiseg.inference.bucket_lock import held_object, put_in_place_of, tag_of, w
 from wsiseg.inference.outputs import REPORTS, STORE, UNFINISHED
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import SUMMARY, merged_summary
-from wsiseg.locks import BusyError, held_lock
+from wsiseg.machine.locks import BusyError, held_lock
 from wsiseg.slides.sources import SlideSource, possible_names
 
 SEND_EVERY_S = 5.0

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
-from wsiseg.locks import STALE_S, TOUCH_EVERY_S, BusyError, Owner, machine_here, process_start
+from wsiseg.machine.locks import STALE_S, TOUCH_EVERY_S, BusyError, Owner, machine_here, process_start
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from importlib import metadata
 
 from wsiseg import __version__
 from wsiseg.errors import ClusterError, WsisegError
-from wsiseg.inference.store import SlideStore
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.reader import open_slide
+from wsiseg.store.slide_store import SlideStore
 
 # What the bytes of an output follow from, and what must speak the same protocol.
 PACKAGES = (

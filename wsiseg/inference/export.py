@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from wsiseg.config import ObjectsConfig, PredictConfig
-from wsiseg.cores import available_cores
 from wsiseg.errors import StoreError
 from wsiseg.inference.again import nuclei_again
-from wsiseg.inference.damage import damage_told
 from wsiseg.inference.graph import open_cluster
 from wsiseg.inference.outputs import STORE, Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
-from wsiseg.inference.store import SlideStore, no_store
-from wsiseg.locks import BusyError, held_lock
+from wsiseg.machine.cores import available_cores
+from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.store.damage import damage_told
+from wsiseg.store.slide_store import SlideStore, no_store
 
 # Smaller than for `predict`: nothing else fills the memory, and a million nuclei fit 500 MB.
 TILE_PX = 1024

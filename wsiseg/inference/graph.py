@@ -13,8 +13,8 @@ from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
-from wsiseg.allocator import share_arenas
 from wsiseg.inference.stages import StageResult
+from wsiseg.machine.allocator import share_arenas
 
 Key = tuple[str, int, int]
 Stage = Callable[..., StageResult]

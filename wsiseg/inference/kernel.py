@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.inference.engine import Confidence, Engine, Pixels, make_engine
+from wsiseg.network.engine import Confidence, Engine, Pixels, make_engine
 from wsiseg.network.model import Model, parse_model, serialise
 
 

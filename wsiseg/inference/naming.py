@@ -6,8 +6,8 @@ from pathlib import Path
 
 from wsiseg.errors import StoreError
 from wsiseg.inference.outputs import Outputs
-from wsiseg.inference.store import SlideStore
 from wsiseg.slides.sources import SlideSource, absolute, possible_names
+from wsiseg.store.slide_store import SlideStore
 
 
 def outputs_of(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wsiseg.inference.stages import CELL_PX, marker_keys
-from wsiseg.inference.store import DONE, SlideStore
+from wsiseg.store.slide_store import DONE, SlideStore
 
 MARKER = ("marker_row", "marker_col")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from wsiseg.whole import STREAMED
+from wsiseg.machine.whole import STREAMED
 
 # Endings of a slide's store, when all is there and before, and the folder of the slides' reports.
 STORE, UNFINISHED = ".zarr", ".zarr.unfinished"

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from wsiseg.inference.outputs import Outputs
-from wsiseg.locks import wait_for_sign
+from wsiseg.machine.locks import wait_for_sign
 from wsiseg.slides.files import is_url, normalised
 from wsiseg.slides.sources import SlideSource
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsiseg.inference.blocks import trimmed_core
 from wsiseg.inference.graph import Key, Task
 from wsiseg.inference.stages import (
     NetworkJob,
@@ -18,8 +17,9 @@ from wsiseg.inference.stages import (
     paint_labels,
     reduce_level,
 )
-from wsiseg.inference.store import DONE, FAILED
 from wsiseg.objects.segment import max_reach_px
+from wsiseg.store.blocks import trimmed_core
+from wsiseg.store.slide_store import DONE, FAILED
 
 
 @dataclass(frozen=True)

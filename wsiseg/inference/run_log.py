@@ -16,9 +16,9 @@ from typing import Any
 from wsiseg import __version__
 from wsiseg.config import PredictConfig
 from wsiseg.inference.outputs import SlideReport
-from wsiseg.locks import BusyError, held_lock
+from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.machine.whole import put_whole
 from wsiseg.network.model import Model
-from wsiseg.whole import put_whole
 
 # A run holds the lock of the summary for milliseconds; a lock of a lost host is free after this.
 SUMMARY_WAIT_S = 120.0

@@ -17,20 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg import __version__
-from wsiseg.allocator import give_back
 from wsiseg.config import PredictConfig
 from wsiseg.errors import SlideError, StoreError
 from wsiseg.inference.again import nuclei_again
 from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.layout import create_store
 from wsiseg.inference.numbering import numbered_nuclei, sorted_keys
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.plan import Plan, label_tasks, network_tasks, object_tasks, pyramid_tasks
 from wsiseg.inference.run_log import versions
 from wsiseg.inference.stages import NetworkJob, ObjectsJob, StageResult
-from wsiseg.inference.store import FAILED, FrameInfo, Identity, SlideStore
 from wsiseg.inference.threshold import common_threshold, own_threshold
+from wsiseg.machine.allocator import give_back
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
 from wsiseg.objects.geojson import GeoJSONWriter
@@ -40,6 +38,8 @@ from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.slides.tissue import Tissue, find_tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.store.layout import create_store
+from wsiseg.store.slide_store import FAILED, FrameInfo, Identity, SlideStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

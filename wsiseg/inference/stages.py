@@ -16,17 +16,17 @@ import numpy.typing as npt
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import SlideError
-from wsiseg.inference.blocks import trimmed_core
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.store import DONE, FAILED, STAIN_DOWNSAMPLE, SlideStore
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.objects.certainty import certain_ones
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import Segmented, segment
 from wsiseg.slides.stain import haematoxylin_density
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.store.blocks import trimmed_core
+from wsiseg.store.slide_store import DONE, FAILED, STAIN_DOWNSAMPLE, SlideStore
+from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,15 +9,15 @@ import numpy as np
 
 from wsiseg.config import TissueConfig
 from wsiseg.errors import WsisegError
-from wsiseg.inference.blocks import SHARD_PX, trimmed_core
-from wsiseg.inference.engine import Engine
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.architecture import RADIUS_PX
+from wsiseg.network.engine import Engine
 from wsiseg.slides.reader import open_slide
 from wsiseg.slides.sources import SlideSource
-from wsiseg.slides.tiles import Grid
 from wsiseg.slides.tissue import find_tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.store.blocks import SHARD_PX, trimmed_core
+from wsiseg.tiles import Grid
 
 # Objects, polygons and writing take about this share on top of reading and the network.
 OTHER_SHARE = 0.25

@@ -13,9 +13,9 @@ from wsiseg.inference.kernel import Kernel
 from wsiseg.network.model import ModelInfo
 from wsiseg.objects.threshold import most_convex
 from wsiseg.slides.sampling import sample_boxes
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.tiles import Box
 
 WINDOWS = 6
 WINDOW_PX = 256

@@ -19,8 +19,8 @@ import safetensors
 import safetensors.numpy
 
 from wsiseg.errors import ModelError
+from wsiseg.machine.whole import write_whole
 from wsiseg.network.architecture import weight_shapes
-from wsiseg.whole import write_whole
 
 if TYPE_CHECKING:
     from wsiseg.network.fcnn import FCNN

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.geojson_text import geometry_texts
-from wsiseg.whole import beside, settle
 
 COLOR = (200, 0, 0)
 MEASUREMENTS = {

@@ -10,8 +10,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.records import RECORDS
-from wsiseg.whole import beside, settle
 
 ROWS_A_GROUP = 65_536
 

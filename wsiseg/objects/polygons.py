@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from wsiseg.objects.outlines import Rings
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 GRID = 100
 """Steps in a level-0 pixel: coordinates have two decimals."""

@@ -12,7 +12,7 @@ from wsiseg.objects.outlines import bounding_boxes, trace
 from wsiseg.objects.polygons import on_grid, valid_polygons
 from wsiseg.objects.segment import Read, Segmented
 from wsiseg.objects.simplify import simplified
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 TINY = np.finfo(np.float64).tiny
 

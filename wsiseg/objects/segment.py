@@ -16,7 +16,7 @@ from wsiseg.objects.growth import UNKNOWN, grow
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.peaks import find_peaks
 from wsiseg.objects.scales import SMOOTH_PX, Scales, max_reach_px
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 __all__ = ["Segmented", "max_reach_px", "segment"]
 

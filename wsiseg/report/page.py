@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.whole import write_whole
+from wsiseg.machine.whole import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import StoreError
+from wsiseg.machine.whole import write_whole
 from wsiseg.report.legend import colours, with_legend
-from wsiseg.whole import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import SlideError
-from wsiseg.inference.store import STAIN_DOWNSAMPLE, FrameInfo, SlideStore
+from wsiseg.machine.whole import write_whole
 from wsiseg.report.page import jpeg
 from wsiseg.report.slide_numbers import FIELD_UM, SlideNumbers
-from wsiseg.slides.tiles import Box
-from wsiseg.whole import write_whole
+from wsiseg.store.slide_store import STAIN_DOWNSAMPLE, FrameInfo, SlideStore
+from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
     from wsiseg.slides.reader import Slide

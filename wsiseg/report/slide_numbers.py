@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import StoreError
-from wsiseg.inference.store import FrameInfo
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.slide_store import FrameInfo
 
 ROWS_AT_ONCE = 65_536
 FIELD_UM = 128.0

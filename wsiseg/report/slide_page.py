@@ -11,7 +11,6 @@ import numpy as np
 from wsiseg.command_text import command_line
 from wsiseg.errors import WsisegError
 from wsiseg.inference.outputs import Outputs
-from wsiseg.inference.store import SlideStore
 from wsiseg.report.charts import histogram
 from wsiseg.report.legend import scale_bar
 from wsiseg.report.page import (
@@ -32,7 +31,8 @@ from wsiseg.report.sample_fields import (
 from wsiseg.report.slide_maps import density_map, tissue_path
 from wsiseg.report.slide_numbers import SlideNumbers, count_up
 from wsiseg.report.thumbnail import THUMBNAIL, report_folder, write_thumbnail
-from wsiseg.slides.tiles import Box
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
     from wsiseg.slides.reader import Slide

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.inference.outputs import REPORTS
+from wsiseg.machine.whole import write_whole
 from wsiseg.report.page import jpeg
-from wsiseg.whole import write_whole
 
 THUMBNAIL = "thumbnail.jpg"
 SIDE_PX = 1000

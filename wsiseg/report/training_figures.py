@@ -14,13 +14,13 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from wsiseg.machine.whole import write_whole
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, torch_generator
 from wsiseg.training.sampler import draw_patches, patch_corners
 from wsiseg.training.state import RepeatState, with_weights
 from wsiseg.training.trainer import snapshot_epochs
-from wsiseg.whole import write_whole
 
 
 @dataclass(frozen=True, eq=False)

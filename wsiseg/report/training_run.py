@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from wsiseg.allocator import share_arenas
 from wsiseg.errors import UsageError
+from wsiseg.machine.allocator import share_arenas
 from wsiseg.training import run
 from wsiseg.training.config import TrainingConfig, consensus_config
 from wsiseg.training.observer import Observer

@@ -17,7 +17,7 @@ from wsiseg.slides.facts import Facts
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.streams import is_cut_off
 from wsiseg.slides.tiff_image import read_tiff
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 MAX_IMAGE_PX = 80_000_000
 MAX_FILE_BYTES = 2**30

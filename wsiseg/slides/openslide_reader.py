@@ -25,7 +25,7 @@ from wsiseg.slides.compose import over_white
 from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.segments import check_tables
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.tiles import Box, Grid
 
 if TYPE_CHECKING:
     from wsiseg.slides.tiffslide_reader import TiffSlideSlide

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError
+from wsiseg.machine.cores import available_cores
 from wsiseg.slides.reader import Slide
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.tiles import Box, Grid
 
 BLOCK_PX = 2048
 SMALLEST_BLOCK_PX = 256

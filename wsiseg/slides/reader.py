@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.slides import files
 from wsiseg.slides.facts import Facts, check_plausible, one_line
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 READERS = ("openslide", "tiffslide", "image")
 FINGERPRINT_BYTES = 2**18

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from wsiseg.cores import available_cores
 from wsiseg.errors import SlideError
-from wsiseg.slides.tiles import Box
+from wsiseg.machine.cores import available_cores
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.tiles import Box
 
 WINDOWS = 64
 WINDOW_PX = 128

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wsiseg.slides.compose import over_white
 from wsiseg.slides.streams import declared_size, has_hole, is_cut_off
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 MAX_SEGMENT_PX = 2**24
 MAX_STREAM_BYTES = 2**28

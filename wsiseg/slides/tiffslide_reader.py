@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.segments import SegmentedPage, UnsupportedPageError
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 
 class TiffHandle:

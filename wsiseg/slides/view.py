@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wsiseg.errors import SlideError
 from wsiseg.slides.reader import Slide
 from wsiseg.slides.resample import Taps, resample, taps
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 
 SAME_MPP = 0.05
 LEAST_MPP_RATIO = 1 / 64

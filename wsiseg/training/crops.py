@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from wsiseg.errors import SlideError
 from wsiseg.network.appearance import network_input
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource

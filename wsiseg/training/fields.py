@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import TRIES, Pixels, draw_crop, white_share
 from wsiseg.training.memo import Memo

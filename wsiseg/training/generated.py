@@ -1,4 +1,4 @@
-"""Generated fields: tissue drawn by `wsiseg.slides.synthetic`, whose nuclei are known to the pixel.
+"""Generated fields: tissue drawn by `wsiseg.synthetic`, whose nuclei are known to the pixel.
 
 Where nuclei touch, no stain says where one ends; here it is known. Sizes, sharpness and noise vary more than
 any one scanner's, so that shape counts and not the generator's own look.
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.network.appearance import StainScale, network_input, rgb_table, stain_table
-from wsiseg.slides.synthetic import SyntheticSlide
+from wsiseg.synthetic import SyntheticSlide
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.fields import Field, crop_of
 from wsiseg.training.memo import Memo

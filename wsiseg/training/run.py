@@ -15,9 +15,10 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from wsiseg.allocator import give_back
 from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError, StoreError, UsageError
+from wsiseg.machine.allocator import give_back
+from wsiseg.machine.whole import write_whole
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.training.config import TrainingConfig, consensus_config, default_preset
@@ -43,7 +44,6 @@ from wsiseg.training.stacked import can_stack, train_stacked
 from wsiseg.training.state import RepeatState, load_state
 from wsiseg.training.trainer import Repeat
 from wsiseg.training.validation import Validation, labelled_dice, make_validation
-from wsiseg.whole import write_whole
 
 SAMPLES = 6
 # Convolutions of eight channels gain nothing from more, and one gives the same bytes on every machine.

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from wsiseg.errors import StoreError, UsageError
-from wsiseg.locks import BusyError, held_lock
+from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.machine.whole import write_whole
 from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.config import TrainingConfig, from_json
 from wsiseg.training.observer import Observer
@@ -23,7 +24,6 @@ from wsiseg.training.prior import Prior
 from wsiseg.training.sources import TrainingSource
 from wsiseg.training.state import FILE_NAME as RUN_FILE_OF_REPEAT
 from wsiseg.training.state import EpochRecord
-from wsiseg.whole import write_whole
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.csv"

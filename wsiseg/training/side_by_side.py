@@ -9,8 +9,8 @@ from threading import Event
 
 import torch
 
-from wsiseg.cores import available_cores
-from wsiseg.memory import room_bytes
+from wsiseg.machine.cores import available_cores
+from wsiseg.machine.memory import room_bytes
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.observer import Observer
 from wsiseg.training.stacked import can_stack

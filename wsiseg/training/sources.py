@@ -18,9 +18,9 @@ from wsiseg.errors import SlideError
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.slides import open_slide
 from wsiseg.slides.sampling import sample_tissue
-from wsiseg.slides.tiles import Box
 from wsiseg.slides.tissue import Tissue, find_tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.randomness import Stage, numpy_generator
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from wsiseg.errors import StoreError
+from wsiseg.machine.whole import write_whole
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.feature_network import FeatureNetwork
-from wsiseg.whole import write_whole
 
 FILE_NAME = "checkpoint"
 FORMAT = 1

@@ -14,7 +14,7 @@ import torch
 from wsiseg.errors import SlideError
 from wsiseg.network.appearance import network_input
 from wsiseg.network.fcnn import FCNN
-from wsiseg.slides.tiles import Box
+from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import draw_crop
 from wsiseg.training.randomness import Stage, numpy_generator

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsiseg.inference.store import STAIN_DOWNSAMPLE
 from wsiseg.slides.overview import block_mean, read_overview
 from wsiseg.slides.resample import Taps, resample, taps
 from wsiseg.slides.stain import DENSITY_AT_255
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.store.slide_store import STAIN_DOWNSAMPLE
+from wsiseg.tiles import Box, Grid
 
 if TYPE_CHECKING:
-    from wsiseg.inference.store import SlideStore
     from wsiseg.slides.reader import Slide
+    from wsiseg.store.slide_store import SlideStore
 
 Rgb = NDArray[np.uint8]
 

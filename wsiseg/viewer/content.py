@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import SlideError
-from wsiseg.inference.store import SHARD_PX
 from wsiseg.objects.mask import threshold_u8
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.store.slide_store import SHARD_PX
+from wsiseg.tiles import Box, Grid
 from wsiseg.viewer.cache import BoundedCache
 from wsiseg.viewer.density import Density, keeps
 from wsiseg.viewer.nuclei import Nucleus

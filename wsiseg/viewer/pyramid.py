@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsiseg.slides.tiles import Box, Grid
+from wsiseg.tiles import Box, Grid
 
 # Tiles of a slide are 256 or 512 px in most files: as many are decoded as are shown, none twice.
 TILE_PX = 512

@@ -1,6 +1,0 @@
-"""Synthetic slides: H&E-like tissue with known nuclei, of any size, for demos, tests and training."""
-
-from wsiseg.slides.synthetic.scene import NucleiTable, SyntheticSlide
-from wsiseg.slides.synthetic.writer import write_synthetic, write_synthetic_image
-
-__all__ = ["NucleiTable", "SyntheticSlide", "write_synthetic", "write_synthetic_image"]

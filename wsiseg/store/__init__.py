@@ -1,0 +1,1 @@
+"""The Zarr store of one slide: layout, chunks, blocks, states and damage."""
