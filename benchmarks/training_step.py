@@ -25,8 +25,8 @@ from wsiseg.machine.cores import available_cores
 from wsiseg.network.fcnn import FCNN, normalise
 from wsiseg.training import step
 from wsiseg.training.config import preset
-from wsiseg.training.gather import Places, gather_patches
-from wsiseg.training.sampler import patch_statistics
+from wsiseg.training.paper.gather import Places, gather_patches
+from wsiseg.training.paper.sampler import patch_statistics
 from wsiseg.training.state import channels_last
 
 STEPS = 4

@@ -97,7 +97,7 @@ def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
     """Train the same network with the labels."""
     from harness.supervised import SupervisedConfig, train_supervised
     from wsiseg.network.model import Model, ModelInfo, weights_of
-    from wsiseg.training.augment import jitter_rgb
+    from wsiseg.training.guided.augment import jitter_rgb
     from wsiseg.training.reproducible import reproducible
 
     config = SupervisedConfig(epochs=bench.supervised_epochs, seed=bench.seed)

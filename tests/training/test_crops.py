@@ -14,7 +14,7 @@ from wsiseg.network.appearance import rgb_table
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.tiles import Box
 from wsiseg.training.crops import CropStream, draw_crop, epoch_order, random_box, white_share
-from wsiseg.training.fields import Fields, standing_for
+from wsiseg.training.guided.fields import Fields, standing_for
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 
@@ -119,9 +119,9 @@ def test_targets_go_with_their_crops(opened, config):
 
 
 def test_large_sources_give_windows_however_many_there_are(opened, config, monkeypatch):
-    monkeypatch.setattr("wsiseg.training.fields.WHOLE_PX", 100)
-    monkeypatch.setattr("wsiseg.training.fields.FIELD_PX", 90)
-    monkeypatch.setattr("wsiseg.training.fields.FIELDS", 2)
+    monkeypatch.setattr("wsiseg.training.guided.fields.WHOLE_PX", 100)
+    monkeypatch.setattr("wsiseg.training.guided.fields.FIELD_PX", 90)
+    monkeypatch.setattr("wsiseg.training.guided.fields.FIELDS", 2)
     fields = Fields(opened, config, OpenViews(0.25), lambda rgb, source: rgb[..., :1])
     assert fields.get(1, 0).pixels.shape == (90, 90, 3)
     assert fields.get(1, 0) is fields.get(1, 0)

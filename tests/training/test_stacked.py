@@ -11,9 +11,9 @@ from wsiseg.network.fcnn import FCNN
 from wsiseg.network.stacked import StackedFCNN, read_row, row_of, statistics
 from wsiseg.slides.sources import expand
 from wsiseg.training import run
-from wsiseg.training.consensus import stain_maker
 from wsiseg.training.crops import CropStream
-from wsiseg.training.fields import Fields
+from wsiseg.training.guided.consensus import stain_maker
+from wsiseg.training.guided.fields import Fields
 from wsiseg.training.observer import Observer
 from wsiseg.training.sources import OpenViews, check_sources
 from wsiseg.training.stacked import can_stack, train_stacked

@@ -13,9 +13,9 @@ from wsiseg.errors import StoreError, UsageError
 from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.slides.sources import expand
 from wsiseg.training.config import consensus_config, preset
-from wsiseg.training.consensus import stain_maker
 from wsiseg.training.crops import CropStream
-from wsiseg.training.fields import Fields
+from wsiseg.training.guided.consensus import stain_maker
+from wsiseg.training.guided.fields import Fields
 from wsiseg.training.observer import Observer
 from wsiseg.training.sources import OpenViews, check_sources
 from wsiseg.training.state import load_state, new_state

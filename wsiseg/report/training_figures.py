@@ -17,8 +17,8 @@ from matplotlib.patches import Rectangle
 from wsiseg.machine.whole import write_whole
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
+from wsiseg.training.paper.sampler import draw_patches, patch_corners
 from wsiseg.training.randomness import Stage, torch_generator
-from wsiseg.training.sampler import draw_patches, patch_corners
 from wsiseg.training.state import RepeatState, with_weights
 from wsiseg.training.trainer import snapshot_epochs
 

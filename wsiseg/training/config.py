@@ -92,7 +92,7 @@ class TrainingConfig:
         Weak target of channel 0.
     jitter : float
         Stain augmentation: how much the densities of the stains are scaled and mixed at random, see
-        `wsiseg.training.augment`; 0 does without.
+        `wsiseg.training.guided.augment`; 0 does without.
     shift : float
         How much they are shifted.
     flips : bool

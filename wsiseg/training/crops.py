@@ -21,8 +21,8 @@ from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
 if TYPE_CHECKING:
-    from wsiseg.training.fields import Fields
-    from wsiseg.training.generated import GeneratedFields
+    from wsiseg.training.guided.fields import Fields
+    from wsiseg.training.guided.generated import GeneratedFields
 
 Pixels = npt.NDArray[np.uint8]
 _Cropped = tuple[npt.NDArray[np.float32], Pixels | None]

@@ -22,12 +22,12 @@ from wsiseg.machine.whole import write_whole
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.training.config import TrainingConfig, consensus_config, default_preset
-from wsiseg.training.consensus import Maker, consensus_maker, stain_maker
 from wsiseg.training.crops import CropStream
-from wsiseg.training.fields import Fields, standing_for
-from wsiseg.training.generated import GeneratedFields
+from wsiseg.training.guided.consensus import Maker, consensus_maker, stain_maker
+from wsiseg.training.guided.fields import Fields, standing_for
+from wsiseg.training.guided.generated import GeneratedFields
+from wsiseg.training.guided.prior import Prior, find_prior
 from wsiseg.training.observer import InTurn, Observer
-from wsiseg.training.prior import Prior, find_prior
 from wsiseg.training.reproducible import reproducible
 from wsiseg.training.run_folder import (
     RunFolder,

@@ -19,8 +19,8 @@ from wsiseg.machine.locks import BusyError, held_lock
 from wsiseg.machine.whole import write_whole
 from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.config import TrainingConfig, from_json
+from wsiseg.training.guided.prior import Prior
 from wsiseg.training.observer import Observer
-from wsiseg.training.prior import Prior
 from wsiseg.training.sources import TrainingSource
 from wsiseg.training.state import FILE_NAME as RUN_FILE_OF_REPEAT
 from wsiseg.training.state import EpochRecord

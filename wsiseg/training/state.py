@@ -22,7 +22,7 @@ from wsiseg.errors import StoreError
 from wsiseg.machine.whole import write_whole
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.feature_network import FeatureNetwork
+from wsiseg.training.paper.feature_network import FeatureNetwork
 
 FILE_NAME = "checkpoint"
 FORMAT = 1

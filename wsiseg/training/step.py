@@ -11,11 +11,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d, pa
 
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.feature_network import FeatureNetwork
-from wsiseg.training.gather import gather_patches, joined, places
-from wsiseg.training.losses import Patches, can_contrast, contrastive_loss
-from wsiseg.training.sampler import SAMPLERS, patch_corners, patch_statistics
-from wsiseg.training.similarity import SIMILARITIES
+from wsiseg.training.paper.feature_network import FeatureNetwork
+from wsiseg.training.paper.gather import gather_patches, joined, places
+from wsiseg.training.paper.losses import Patches, can_contrast, contrastive_loss
+from wsiseg.training.paper.sampler import SAMPLERS, patch_corners, patch_statistics
+from wsiseg.training.paper.similarity import SIMILARITIES
 
 GAP_REACH_UM = 1.0
 """Nuclei twice as far from each other as this have a narrow gap between them."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from wsiseg.network.fcnn import FCNN, normalise
-from wsiseg.training.augment import flip, jitter_rgb, jitter_stains
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import Batch, CropStream
+from wsiseg.training.guided.augment import flip, jitter_rgb, jitter_stains
 from wsiseg.training.observer import Observer
 from wsiseg.training.randomness import Stage, torch_generator
 from wsiseg.training.schedule import rates

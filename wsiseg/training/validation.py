@@ -17,9 +17,9 @@ from wsiseg.network.fcnn import FCNN
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import draw_crop
+from wsiseg.training.guided.stain_target import local_mask, otsu_mask
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
-from wsiseg.training.stain_target import local_mask, otsu_mask
 from wsiseg.training.state import channels_last, with_weights
 
 Mask = npt.NDArray[np.bool_]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from wsiseg.training.similarity import BINS, EPS, SIMILARITIES
+from wsiseg.training.paper.similarity import BINS, EPS, SIMILARITIES
 
 
 def slow_mse(a, b):

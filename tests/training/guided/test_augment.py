@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wsiseg.training.augment import flip, jitter_rgb, jitter_stains
+from wsiseg.training.guided.augment import flip, jitter_rgb, jitter_stains
 
 
 def generator(seed: int = 0) -> torch.Generator:

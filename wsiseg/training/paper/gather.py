@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wsiseg.training.sampler import Draw
+from wsiseg.training.paper.sampler import Draw
 
 
 class Places(NamedTuple):

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.network.appearance import HED_OPTICAL_DENSITY
-from wsiseg.training.component_tree import NucleusShape, find_nodes, merge_nodes
 from wsiseg.training.config import StainTarget
+from wsiseg.training.guided.component_tree import NucleusShape, find_nodes, merge_nodes
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

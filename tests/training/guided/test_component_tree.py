@@ -7,8 +7,8 @@ import pytest
 from painted import draw_image
 from scipy import ndimage
 
-from wsiseg.training.component_tree import NucleusShape, area_opening, find_nodes, merge_nodes
-from wsiseg.training.stain_target import haematoxylin, pseudo_target
+from wsiseg.training.guided.component_tree import NucleusShape, area_opening, find_nodes, merge_nodes
+from wsiseg.training.guided.stain_target import haematoxylin, pseudo_target
 
 
 def slow_opening(levels: np.ndarray, area: int) -> np.ndarray:

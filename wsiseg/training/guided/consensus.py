@@ -13,10 +13,10 @@ from wsiseg.network.appearance import network_input
 from wsiseg.network.fcnn import FCNN
 from wsiseg.objects.segment import segment_whole
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.generated import touching
-from wsiseg.training.prior import Prior
+from wsiseg.training.guided.generated import touching
+from wsiseg.training.guided.prior import Prior
+from wsiseg.training.guided.stain_target import Pixels, insides, pseudo_target, target_planes
 from wsiseg.training.sources import TrainingSource
-from wsiseg.training.stain_target import Pixels, insides, pseudo_target, target_planes
 from wsiseg.training.state import channels_last, with_weights
 
 Labels = npt.NDArray[np.int32]

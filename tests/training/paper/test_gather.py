@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from wsiseg.network.fcnn import FCNN, normalise
-from wsiseg.training.feature_network import FeatureNetwork
-from wsiseg.training.gather import gather_patches, places
-from wsiseg.training.losses import Patches, contrastive_loss
-from wsiseg.training.sampler import Draw, draw_patches, patch_corners
-from wsiseg.training.similarity import mse
+from wsiseg.training.paper.feature_network import FeatureNetwork
+from wsiseg.training.paper.gather import gather_patches, places
+from wsiseg.training.paper.losses import Patches, contrastive_loss
+from wsiseg.training.paper.sampler import Draw, draw_patches, patch_corners
+from wsiseg.training.paper.similarity import mse
 
 
 def test_patches_are_slices_of_the_product():

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from wsiseg.network.appearance import StainScale, network_input, rgb_table, stain_table
 from wsiseg.synthetic import SyntheticSlide
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.fields import Field, crop_of
+from wsiseg.training.guided.fields import Field, crop_of
+from wsiseg.training.guided.stain_target import insides, target_planes
 from wsiseg.training.memo import Memo
 from wsiseg.training.randomness import Stage, numpy_generator
-from wsiseg.training.stain_target import insides, target_planes
 
 Labels = npt.NDArray[np.int32]
 FIELDS = 60

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsiseg.training.sampler import (
+from wsiseg.training.paper.sampler import (
     SAMPLERS,
     binary_entropy,
     draw_patches,

@@ -7,8 +7,8 @@ import pytest
 from painted import draw_image
 
 from wsiseg.training.config import StainTarget, TrainingConfig
-from wsiseg.training.consensus import stain_maker
-from wsiseg.training.stain_target import haematoxylin, local_mask, otsu_mask
+from wsiseg.training.guided.consensus import stain_maker
+from wsiseg.training.guided.stain_target import haematoxylin, local_mask, otsu_mask
 
 
 def test_density_is_that_of_scikit_image():
@@ -21,7 +21,7 @@ def test_density_is_that_of_scikit_image():
 def test_otsu_is_that_of_scikit_image():
     from skimage.filters import threshold_otsu
 
-    from wsiseg.training.stain_target import _otsu
+    from wsiseg.training.guided.stain_target import _otsu
 
     density = haematoxylin(draw_image(0)[0])
     assert _otsu(density) == pytest.approx(threshold_otsu(density), abs=1e-6)

@@ -7,8 +7,15 @@ import math
 import pytest
 import torch
 
-from wsiseg.training.losses import INTER, Patches, can_contrast, contrastive_loss, inter_loss, intra_loss
-from wsiseg.training.similarity import SIMILARITIES, mse
+from wsiseg.training.paper.losses import (
+    INTER,
+    Patches,
+    can_contrast,
+    contrastive_loss,
+    inter_loss,
+    intra_loss,
+)
+from wsiseg.training.paper.similarity import SIMILARITIES, mse
 
 
 def pool(seed: int = 0, size: int = 24, classes: int = 3) -> Patches:

@@ -9,7 +9,7 @@ import pytest
 
 from wsiseg.training.config import StainTarget, TrainingConfig
 from wsiseg.training.crops import CropStream
-from wsiseg.training.generated import GeneratedFields, exact_target, touching
+from wsiseg.training.guided.generated import GeneratedFields, exact_target, touching
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the preset `default` adds to the paper: targets from the stain, the consensus, generated tissue."""

@@ -1,0 +1,1 @@
+"""The method of Boserup & Selvan (2023), section 2: sampler, similarities, losses."""
