@@ -49,9 +49,9 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stem.weight[0] = 0.0
         stem.weight[0, 0] = -contrast / 9
         norm.bias[0] = contrast * darkest_tissue
-        for block in network.blocks:
-            for conv in (block.body[0][0], block.body[1][0]):
-                conv.weight.mul_(0.02)
+        for name, weight in network.blocks.named_parameters():
+            if name.endswith(".0.weight"):
+                weight.mul_(0.02)
         network.head.weight.mul_(0.1)
         network.head.weight[0, 0] = 2.0
         network.head.bias.zero_()

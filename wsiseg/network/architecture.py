@@ -1,26 +1,104 @@
-"""The shape of the confidence network in plain numbers, for those who need no torch to know it."""
+"""The confidence network described once, as a table of layers, in plain numbers that need no torch.
+
+Every form of it is built from this table: for training (`fcnn`), several networks as one (`stacked`), and
+for inference (`fold` and the engines).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
 DILATIONS = (1, 2, 3, 5, 10, 20)
 WIDTH = 8
-# One 3x3 in the stem, two of each dilation in the blocks.
-RADIUS_PX = 1 + 2 * sum(DILATIONS)
+# Of the batch norms.
+EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution of stride 1, padded so that the output has the size of the input.
+
+    Parameters
+    ----------
+    name : str
+        Prefix of its tensors' names in a model file.
+    channels_in, channels_out : int
+    kernel_px : int
+        Side of the kernel.
+    dilation : int
+    norm : bool
+        Whether batch norm and ELU follow; otherwise the convolution has a bias.
+    residual : bool
+        Whether the input of the layer before is added to the output.
+    """
+
+    name: str
+    channels_in: int
+    channels_out: int
+    kernel_px: int
+    dilation: int = 1
+    norm: bool = True
+    residual: bool = False
+
+    @property
+    def padding(self) -> int:
+        """Zeros added on each side, and how far the layer reaches."""
+        return self.dilation * (self.kernel_px // 2)
+
+
+def layers(classes: int) -> tuple[Layer, ...]:
+    """Return the layers of a network with K = `classes` maps, from image to logits."""
+    blocks = [
+        Layer(f"blocks.{block}.body.{half}", WIDTH, WIDTH, 3, dilation, residual=half == 1)
+        for block, dilation in enumerate(DILATIONS)
+        for half in (0, 1)
+    ]
+    return (Layer("stem", 3, WIDTH, 3), *blocks, Layer("head", WIDTH, classes, 1, norm=False))
+
+
+RADIUS_PX = sum(layer.padding for layer in layers(1))
+
+
+class _Residual(Protocol):
+    @property
+    def residual(self) -> bool: ...
+
+
+L = TypeVar("L", bound=_Residual)
+T = TypeVar("T")
+
+
+def through(network: Iterable[L], x: T, apply: Callable[[L, T, T | None], T]) -> T:
+    """Send `x` through the layers of a network.
+
+    Parameters
+    ----------
+    network : iterable
+        Its layers, in any form that says whether they are residual.
+    x : array or tensor
+        What the first layer takes.
+    apply : callable
+        (layer, x, plus) -> the layer's output for `x`, to which `plus` is added unless it is None.
+    """
+    before = x
+    for layer in network:
+        plus = before if layer.residual else None
+        before, x = x, apply(layer, x, plus)
+    return x
 
 
 def weight_shapes(classes: int) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor of a network with K = `classes` maps."""
-    shapes: dict[str, tuple[int, ...]] = _block("stem", 3)
-    for block in range(len(DILATIONS)):
-        for layer in range(2):
-            shapes |= _block(f"blocks.{block}.body.{layer}", WIDTH)
-    return shapes | {"head.weight": (classes, WIDTH, 1, 1), "head.bias": (classes,)}
-
-
-def _block(name: str, channels_in: int) -> dict[str, tuple[int, ...]]:
-    norm = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (WIDTH,))
-    return {
-        f"{name}.0.weight": (WIDTH, channels_in, 3, 3),
-        **{f"{name}.1.{key}": shape for key, shape in norm.items()},
-        f"{name}.1.num_batches_tracked": (),
-    }
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in layers(classes):
+        kernel = (layer.channels_out, layer.channels_in, layer.kernel_px, layer.kernel_px)
+        if layer.norm:
+            values = ("weight", "bias", "running_mean", "running_var")
+            shapes[f"{layer.name}.0.weight"] = kernel
+            shapes |= {f"{layer.name}.1.{value}": (layer.channels_out,) for value in values}
+            shapes[f"{layer.name}.1.num_batches_tracked"] = ()
+        else:
+            shapes |= {f"{layer.name}.weight": kernel, f"{layer.name}.bias": (layer.channels_out,)}
+    return shapes

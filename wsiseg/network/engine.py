@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.network.appearance import network_input
+from wsiseg.network.architecture import through
 from wsiseg.network.device import resolve_device
-from wsiseg.network.fold import Convolution, FoldedNetwork, fold
+from wsiseg.network.fold import Array, Convolution, FoldedNetwork, fold
 from wsiseg.network.model import Model
 
 if TYPE_CHECKING:
@@ -141,19 +142,16 @@ def _openvino_model(network: FoldedNetwork) -> Any:
     import openvino
     from openvino import opset13 as ops
 
-    def convolve(x: Any, layer: Convolution) -> Any:
-        pad = [layer.dilation * (layer.weight.shape[-1] // 2)] * 2
-        y = ops.convolution(x, layer.weight, [1, 1], pad, pad, [layer.dilation] * 2)
-        return ops.add(y, layer.bias.reshape(1, -1, 1, 1))
-
-    def block(x: Any, layer: Convolution) -> Any:
-        return ops.elu(convolve(x, layer), 1.0)
+    def apply(layer: Convolution[Array], x: Any, plus: Any) -> Any:
+        pad, dilation = [layer.padding] * 2, [layer.dilation] * 2
+        y = ops.convolution(x, layer.weight, [1, 1], pad, pad, dilation)
+        y = ops.add(y, layer.bias.reshape(1, -1, 1, 1))
+        if layer.activated:
+            y = ops.elu(y, 1.0)
+        return y if plus is None else ops.add(plus, y)
 
     planes = ops.parameter([1, 3, -1, -1], np.float32, name="planes")
-    x = block(planes, network.stem)
-    for first, second in network.blocks:
-        x = ops.add(x, block(block(x, first), second))
-    return openvino.Model([ops.sigmoid(convolve(x, network.head))], [planes], "wsiseg")
+    return openvino.Model([ops.sigmoid(through(network, planes, apply))], [planes], "wsiseg")
 
 
 class TorchEngine(Engine):
@@ -165,17 +163,16 @@ class TorchEngine(Engine):
         self.name = f"torch {torch.__version__.split('+')[0]} on {device}"
         self._device = torch.device(device)
         self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
-        self._stem = self._load(network.stem)
-        self._blocks = [(self._load(a), self._load(b)) for a, b in network.blocks]
-        self._head = self._load(network.head)
+        self._network = [self._load(layer) for layer in network]
         self._lanes: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
 
-    def _load(self, layer: Convolution) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def _load(self, layer: Convolution[Array]) -> Convolution[torch.Tensor]:
         import torch
 
         weight = torch.from_numpy(layer.weight).to(self._device, self._dtype)
         bias = torch.from_numpy(layer.bias).to(self._device, self._dtype)
-        return weight.contiguous(memory_format=torch.channels_last), bias, layer.dilation
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        return Convolution(weight, bias, layer.padding, layer.dilation, layer.activated, layer.residual)
 
     def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
         """See `Engine.confidence`."""
@@ -194,15 +191,16 @@ class TorchEngine(Engine):
         import torch
         from torch.nn import functional
 
-        def block(x: torch.Tensor, layer: tuple[torch.Tensor, torch.Tensor, int]) -> torch.Tensor:
-            weight, bias, dilation = layer
-            y = functional.conv2d(x, weight, bias, padding=dilation, dilation=dilation)
-            return functional.elu_(y)
+        def apply(
+            layer: Convolution[torch.Tensor], x: torch.Tensor, plus: torch.Tensor | None
+        ) -> torch.Tensor:
+            y = functional.conv2d(x, layer.weight, layer.bias, padding=layer.padding, dilation=layer.dilation)
+            if layer.activated:
+                y = functional.elu_(y)
+            return y if plus is None else plus + y
 
-        x = block(planes.to(self._dtype).contiguous(memory_format=torch.channels_last), self._stem)
-        for first, second in self._blocks:
-            x = x + block(block(x, first), second)
-        logits = functional.conv2d(x, self._head[0], self._head[1])
+        planes = planes.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        logits = through(self._network, planes, apply)
         return torch.sigmoid(logits[0, 0].float())
 
     @contextmanager

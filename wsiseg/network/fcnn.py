@@ -8,22 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from wsiseg.network.architecture import DILATIONS, WIDTH
+from wsiseg.network.architecture import EPSILON, Layer, layers, through
 from wsiseg.network.norm_elu import can_fuse, norm_elu
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution 3x3 without bias, batch norm, ELU; the output has the size of the input."""
+    """A layer with batch norm and ELU."""
 
-    def __init__(self, channels_in: int, channels_out: int, dilation: int) -> None:
+    def __init__(self, layer: Layer) -> None:
         super().__init__(
-            nn.Conv2d(channels_in, channels_out, 3, padding=dilation, dilation=dilation, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ELU(inplace=True),
+            _convolution(layer), nn.BatchNorm2d(layer.channels_out, EPSILON), nn.ELU(inplace=True)
         )
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """Return a tensor of the size of `x`, (N, C, H, W), to which `plus` is added."""
+        """Return the layer's output, (N, C, H, W), to which `plus` is added."""
         convolution, norm, activation = self
         assert isinstance(norm, nn.BatchNorm2d)
         x = convolution(x)
@@ -31,22 +29,6 @@ class ConvBlock(nn.Sequential):
             return norm_elu(x, norm, plus)
         activated: Tensor = activation(norm(x))
         return activated if plus is None else plus + activated
-
-
-class ResidualBlock(nn.Module):
-    """x + two convolution blocks of one dilation applied to x."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            ConvBlock(channels, channels, dilation), ConvBlock(channels, channels, dilation)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a tensor of the shape of `x`, (N, C, H, W)."""
-        first, second = self.body
-        out: Tensor = second(first(x), x)
-        return out
 
 
 class FCNN(nn.Module):
@@ -61,20 +43,47 @@ class FCNN(nn.Module):
     def __init__(self, classes: int = 4) -> None:
         super().__init__()
         self.classes = classes
-        self.stem = ConvBlock(3, WIDTH, 1)
-        self.blocks = nn.Sequential(*(ResidualBlock(WIDTH, dilation) for dilation in DILATIONS))
-        self.head = nn.Conv2d(WIDTH, classes, 1)
+        self._layers = layers(classes)
+        for layer in self._layers:
+            _add(self, layer.name, ConvBlock(layer) if layer.norm else _convolution(layer))
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the maps before the sigmoid: (N, 3, H, W) -> (N, K, H, W)."""
-        features = self.blocks(self.stem(x))
-        # A matrix product: on a CPU its way back takes a third of that of torch's 1x1 convolution.
-        weight = self.head.weight.flatten(1)
-        return linear(features.permute(0, 2, 3, 1), weight, self.head.bias).permute(0, 3, 1, 2)
+        return through(self._layers, x, self._apply_layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the confidences in [0, 1]: (N, 3, H, W) normalised -> (N, K, H, W)."""
         return torch.sigmoid(self.logits(x))
+
+    def _apply_layer(self, layer: Layer, x: Tensor, plus: Tensor | None) -> Tensor:
+        module = self.get_submodule(layer.name)
+        if isinstance(module, ConvBlock):
+            return module.forward(x, plus)
+        assert isinstance(module, nn.Conv2d)
+        # A matrix product: on a CPU its way back takes a third of that of torch's 1x1 convolution.
+        return linear(x.permute(0, 2, 3, 1), module.weight.flatten(1), module.bias).permute(0, 3, 1, 2)
+
+
+def _convolution(layer: Layer) -> nn.Conv2d:
+    return nn.Conv2d(
+        layer.channels_in,
+        layer.channels_out,
+        layer.kernel_px,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        bias=not layer.norm,
+    )
+
+
+def _add(parent: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module where its dotted name says."""
+    first, _, rest = name.partition(".")
+    if not rest:
+        parent.add_module(first, module)
+        return
+    if not hasattr(parent, first):
+        parent.add_module(first, nn.Module())
+    _add(parent.get_submodule(first), rest, module)
 
 
 def normalise(x: Tensor) -> Tensor:

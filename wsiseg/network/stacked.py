@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, elu
 
-from wsiseg.network.architecture import DILATIONS
+from wsiseg.network.architecture import EPSILON, Layer, layers, through
 from wsiseg.network.fcnn import FCNN
 
 # Of torch's BatchNorm2d.
-MOMENTUM, EPSILON = 0.1, 1e-5
+MOMENTUM = 0.1
 
 
 class StackedFCNN(nn.Module):
@@ -47,38 +47,37 @@ class StackedFCNN(nn.Module):
         self._weights_now = self._pieces(self.rows, self._shapes)
         self._running_now = self._pieces(self.running, self._running)
         # Channels of one network lie together: (N, R x 3, H, W).
-        maps = self._block(x.transpose(0, 1).flatten(1, 2), "stem", 1)
-        for i, dilation in enumerate(DILATIONS):
-            inner = self._block(maps, f"blocks.{i}.body.0", dilation)
-            maps = maps + self._block(inner, f"blocks.{i}.body.1", dilation)
-        out = self._convolved(maps, "head", 1)
+        out = through(layers(self.classes), x.transpose(0, 1).flatten(1, 2), self._apply_layer)
         return out.reshape(len(out), self.count, self.classes, *out.shape[2:]).transpose(0, 1)
 
     def logits_of_same(self, x: Tensor) -> Tensor:
         """Return the maps that every network has of the same images: (N, 3, H, W) -> (R, N, K, H, W)."""
         return self.logits(x.expand(self.count, *x.shape))
 
-    def _block(self, x: Tensor, name: str, dilation: int) -> Tensor:
-        rows = [self._running_now[f"{name}.1.running_{which}"] for which in ("mean", "var")]
+    def _apply_layer(self, layer: Layer, x: Tensor, plus: Tensor | None) -> Tensor:
+        if not layer.norm:
+            return self._convolved(x, layer, layer.name)
+        norm = f"{layer.name}.1"
+        rows = [self._running_now[f"{norm}.running_{which}"] for which in ("mean", "var")]
         mean, variance = (row.flatten().clone() for row in rows)
-        weight, bias = (self._weights_now[f"{name}.1.{which}"].flatten() for which in ("weight", "bias"))
-        x = self._convolved(x, f"{name}.0", dilation)
+        weight, bias = (self._weights_now[f"{norm}.{which}"].flatten() for which in ("weight", "bias"))
+        x = self._convolved(x, layer, f"{layer.name}.0")
         x = batch_norm(x, mean, variance, weight, bias, self.training, MOMENTUM, EPSILON)
         if self.training:
             for row, moved in zip(rows, (mean, variance), strict=True):
                 row.copy_(moved.view(self.count, -1))
-        return elu(x, inplace=True)
+        x = elu(x, inplace=True)
+        return x if plus is None else plus + x
 
-    def _convolved(self, x: Tensor, name: str, dilation: int) -> Tensor:
+    def _convolved(self, x: Tensor, layer: Layer, name: str) -> Tensor:
         weight, bias = self._weights_now[f"{name}.weight"], self._weights_now.get(f"{name}.bias")
-        padding = dilation * (weight.shape[-1] // 2)
         return conv2d(
             # The way back takes a third less than with planes.
             x.contiguous(memory_format=torch.channels_last),
             weight.flatten(0, 1),
             None if bias is None else bias.flatten(),
-            padding=padding,
-            dilation=dilation,
+            padding=layer.padding,
+            dilation=layer.dilation,
             groups=self.count,
         )
 
