@@ -23,6 +23,7 @@ def predict(
     model: PathLike | Model | None = None,
     *,
     slide_mpp: float | None = None,
+    force_slide_mpp: bool = False,
     config: PredictConfig | None = None,
     observer: Observer | None = None,
 ) -> list[SlideReport]:
@@ -39,6 +40,8 @@ def predict(
         A model file or run folder; the model that ships with wsiseg if left out.
     slide_mpp : float, optional
         Micrometres per level-0 pixel of slides that do not say it themselves.
+    force_slide_mpp : bool
+        Whether the resolution given by the user stands even where a slide says something else.
     config : PredictConfig, optional
     observer : Observer, optional
         Is told of the progress.
@@ -54,7 +57,7 @@ def predict(
         If nothing can be started: no slides found, no such model or device, output folder not writable.
     """
     arguments = [slides] if isinstance(slides, str | os.PathLike) else slides
-    sources = expand([os.fspath(argument) for argument in arguments], slide_mpp)
+    sources = expand([os.fspath(argument) for argument in arguments], slide_mpp, force_slide_mpp)
     loaded = model if isinstance(model, Model) else load_model(model)
     config = config or PredictConfig()
     with (

@@ -27,7 +27,7 @@ def finder(
     from wsiseg.network.appearance import StainScale, rgb_table, stain_table
     from wsiseg.slides import open_slide
     from wsiseg.slides.sampling import sample_tissue
-    from wsiseg.slides.tissue import find_tissue
+    from wsiseg.slides.tissue_finder import find_tissue
     from wsiseg.slides.view import SlideView
     from wsiseg.tiles import Box
 

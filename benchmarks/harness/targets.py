@@ -31,7 +31,7 @@ from wsiseg.network.fold import fold
 from wsiseg.network.model import load_model, serialise
 from wsiseg.slides import open_slide
 from wsiseg.slides.sources import SlideSource, expand
-from wsiseg.slides.tissue import find_tissue
+from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.tissue_mask import read_mask
 from wsiseg.slides.view import SlideView
 

@@ -39,11 +39,30 @@ def tiles(pixels: NDArray[np.uint8], tile: int) -> list[bytes]:
     return frames
 
 
+def unmarked(jpeg: bytes) -> bytes:
+    """Return a JPEG stream without the markers of JFIF and Adobe, which say how its colours are coded."""
+    out, at = jpeg[:2], 2
+    while jpeg[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        out += b"" if jpeg[at + 1] in (0xE0, 0xEE) else jpeg[at:end]
+        at = end
+    return out + jpeg[at:]
+
+
 def write_instance(
-    path: Path, pixels: NDArray[np.uint8], series: str, number: int, mpp: float = 0.25, tile: int = 64
+    path: Path,
+    pixels: NDArray[np.uint8],
+    series: str,
+    number: int,
+    mpp: float = 0.25,
+    tile: int = 64,
+    image_type: str = "ORIGINAL\\PRIMARY\\VOLUME\\NONE",
+    photometric: str = "YBR_FULL_422",
+    frames: list[bytes] | None = None,
+    planes: int = 1,
 ) -> None:
     """Write one level of a slide."""
-    frames, uid = tiles(pixels, tile), f"{series}.{number}"
+    frames, uid = frames or tiles(pixels, tile), f"{series}.{number}"
     spacing = element(0x28, 0x30, "DS", f"{mpp / 1000:.6f}\\{mpp / 1000:.6f}")
     meta = b"".join(
         [
@@ -56,7 +75,7 @@ def write_instance(
     )
     body = b"".join(
         [
-            element(8, 8, "CS", "ORIGINAL\\PRIMARY\\VOLUME\\NONE"),
+            element(8, 8, "CS", image_type),
             element(8, 0x16, "UI", SLIDE_MICROSCOPY),
             element(8, 0x18, "UI", uid),
             element(8, 0x60, "CS", "SM"),
@@ -68,7 +87,7 @@ def write_instance(
             element(0x20, 0x52, "UI", f"{series}.0"),
             element(0x20, 0x9311, "CS", "TILED_FULL"),
             element(0x28, 2, "US", 3),
-            element(0x28, 4, "CS", "YBR_FULL_422"),
+            element(0x28, 4, "CS", photometric),
             element(0x28, 6, "US", 0),
             element(0x28, 8, "IS", str(len(frames))),
             element(0x28, 0x10, "US", tile),
@@ -79,6 +98,7 @@ def write_instance(
             element(0x28, 0x103, "US", 0),
             element(0x48, 6, "UL", pixels.shape[1]),
             element(0x48, 7, "UL", pixels.shape[0]),
+            element(0x48, 0x303, "UL", planes),
             element(0x5200, 0x9229, "SQ", [element(0x28, 0x9110, "SQ", [spacing])]),
         ]
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
-from dicom_files import write_instance
+from dicom_files import tiles, unmarked, write_instance
 from small_slides import halved, picture
 
 from wsiseg.errors import SlideError
@@ -82,3 +83,67 @@ def test_frames_that_lead_outside_the_file_are_refused(tmp_path: Path) -> None:
     path.write_bytes(raw[: len(raw) // 2])
     with pytest.raises(SlideError, match="outside the file"):
         open_slide(path)
+
+
+def test_a_series_of_resampled_levels_lacks_its_level_0(tmp_path: Path) -> None:
+    kind = "DERIVED\\PRIMARY\\VOLUME\\RESAMPLED"
+    write_instance(tmp_path / "1.dcm", halved(PIXELS, 2), "1.2.7", 1, 0.5, image_type=kind)
+    with pytest.raises(SlideError, match="level 0 is missing"):
+        open_slide(tmp_path / "1.dcm")
+    write_instance(tmp_path / "0.dcm", PIXELS, "1.2.7", 2, 0.25)
+    assert open_slide(tmp_path / "1.dcm").level_dimensions == ((300, 200), (150, 100))
+
+
+def test_a_level_of_another_shape_is_left_out(tmp_path: Path) -> None:
+    write_instance(tmp_path / "0.dcm", PIXELS, "1.2.7", 1, 0.25)
+    padded = np.full((128, 256, 3), 255, np.uint8)
+    padded[:100, :150] = halved(PIXELS, 2)
+    write_instance(tmp_path / "1.dcm", padded, "1.2.7", 2, 0.5)
+    slide = open_slide(tmp_path)
+    assert slide.level_dimensions == ((300, 200),)
+    assert "256 x 128" in slide.warnings[0]
+
+
+def test_focal_planes_are_refused(tmp_path: Path) -> None:
+    write_instance(tmp_path / "0.dcm", PIXELS, "1.2.7", 1, planes=3)
+    with pytest.raises(SlideError, match="3 focal planes"):
+        open_slide(tmp_path)
+
+
+GLASS = picture(200, 300) // 4 + np.uint8(190)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_frames_are_read_as_they_are_coded_whatever_the_header_says(tmp_path: Path, marked: bool) -> None:
+    frames = [frame if marked else unmarked(frame.rstrip(b"\0")) for frame in tiles(GLASS, 64)]
+    frames = [frame + b"\0" * (len(frame) % 2) for frame in frames]
+    write_instance(tmp_path / "0.dcm", GLASS, "1.2.7", 1, photometric="RGB", frames=frames)
+    slide = open_slide(tmp_path)
+    assert "frames are YCbCr" in slide.warnings[0]
+    assert np.abs(slide.read_region(0, 0, 0, 300, 200).astype(int) - GLASS).mean() < 4
+    assert np.abs(slide.read_region(70, 40, 0, 100, 90).astype(int) - GLASS[40:130, 70:170]).mean() < 4
+
+
+def rgb_frames(pixels: np.ndarray) -> list[bytes]:
+    """Return frames whose components are red, green and blue, unmarked, as Aperio writes them."""
+    padded = np.pad(pixels, ((0, -pixels.shape[0] % 64), (0, -pixels.shape[1] % 64), (0, 0)), mode="edge")
+    frames = []
+    for y in range(0, padded.shape[0], 64):
+        for x in range(0, padded.shape[1], 64):
+            tile = np.ascontiguousarray(padded[y : y + 64, x : x + 64])
+            data = unmarked(imagecodecs.jpeg8_encode(tile, 95, colorspace="RGB", outcolorspace="RGB"))
+            frames.append(data + b"\0" * (len(data) % 2))
+    return frames
+
+
+def test_rgb_frames_under_an_rgb_header_are_left_alone(tmp_path: Path) -> None:
+    write_instance(tmp_path / "0.dcm", GLASS, "1.2.7", 1, photometric="RGB", frames=rgb_frames(GLASS))
+    slide = open_slide(tmp_path)
+    assert slide.warnings == ()
+    assert np.abs(slide.read_region(0, 0, 0, 300, 200).astype(int) - GLASS).mean() < 4
+
+
+def test_rgb_frames_under_a_ycbcr_header_are_refused(tmp_path: Path) -> None:
+    write_instance(tmp_path / "0.dcm", GLASS, "1.2.7", 1, frames=rgb_frames(GLASS))
+    with pytest.raises(SlideError, match="colours cannot be told"):
+        open_slide(tmp_path)

@@ -16,8 +16,7 @@ from small_slides import halved, picture, write_svs, write_tiff
 
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.slides import open_slide
-from wsiseg.slides.facts import credible_mpp, snapped_downsamples
-from wsiseg.slides.reader import Slide
+from wsiseg.slides.slide import Slide
 
 BOTH = pytest.mark.parametrize("reader", ["openslide", "tiffslide"])
 Lossless = tuple[Path, list[NDArray[np.uint8]]]
@@ -160,28 +159,6 @@ def test_closing_while_others_read_is_safe_and_reading_reopens(svs: Path, reader
         thread.join()
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "expected", "warned"),
-    [
-        (0.25, 0.25, 0.25, ""),
-        ("0.2520", None, 0.252, ""),
-        (None, None, None, ""),
-        (0.25, 0.2501, 0.25005, ""),
-        (0.25, 0.5, None, "not square"),
-        (0, 0, None, "no slide has"),
-        (-0.25, -0.25, None, "no slide has"),
-        ("nan", "nan", None, "no slide has"),
-        (1e9, 1e9, None, "no slide has"),
-        (84.6667, 84.6667, None, "no slide has"),
-        ("a lot", "a lot", None, "no number"),
-    ],
-)
-def test_credible_mpp(x: object, y: object, expected: float | None, warned: str) -> None:
-    mpp, warnings = credible_mpp(x, y)
-    assert mpp == (None if expected is None else pytest.approx(expected, rel=1e-4))
-    assert (warned in warnings[0]) if warned else not warnings
-
-
 @BOTH
 @pytest.mark.parametrize("mpp", ["0", "-1", "nan", "1e9", "none"])
 def test_an_absurd_mpp_in_a_header_is_none_with_a_reason(tmp_path: Path, reader: str, mpp: str) -> None:
@@ -281,13 +258,6 @@ def test_a_tile_that_was_never_stored_is_glass(tmp_path: Path, reader: str) -> N
     np.testing.assert_array_equal(region[:128, :128], pixels[:128, :128])
     assert (region[128:] == 255).all()
     assert (region[:, 128:] == 255).all()
-
-
-def test_snapped_downsamples() -> None:
-    assert snapped_downsamples(((4443, 3567), (2221, 1783))) == (1.0, 2.0)
-    assert snapped_downsamples(((46000, 32914), (11500, 8228), (2875, 2057))) == (1.0, 4.0, 16.0)
-    odd = snapped_downsamples(((1000, 1000), (400, 400)))
-    assert odd == (1.0, 2.5)
 
 
 def test_there_is_no_such_reader(svs: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsiseg.errors import UsageError
-from wsiseg.slides.sources import SlideSource, expand, safe_name
+from wsiseg.slides.sources import SlideSource, expand, left_out, safe_name
 
 
 def touch(folder: Path, *names: str) -> list[str]:
@@ -74,7 +74,7 @@ def test_a_csv_list_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.Mo
     touch(tmp_path, "a.svs")
     (tmp_path / "list.csv").write_text("mpp,Slide\n0.5,a.svs\n")
     monkeypatch.chdir(tmp_path)
-    assert expand(["list.csv"], None) == [SlideSource("a.svs", "a", 0.5)]
+    assert expand(["list.csv"], None) == [SlideSource("a.svs", "a", 0.5, "the list")]
 
 
 @pytest.mark.parametrize(
@@ -192,3 +192,36 @@ def test_a_safe_name_is_never_a_path(text: str) -> None:
     assert name[-1] not in ". "
     assert os.path.basename(name) == name
     assert safe_name(name) == name
+
+
+def test_unreadable_slides_of_a_folder_are_kept_and_other_files_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.svs", "b.isyntax", "c.vsi", "d.czi", "notes.txt", "list.csv", ".hidden")
+    assert names(expand([str(tmp_path)], None)) == ["a", "b", "c", "d"]
+    assert [Path(path).name for path in left_out([str(tmp_path)])] == ["list.csv", "notes.txt"]
+    assert left_out([str(tmp_path / "a.svs")]) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_lists_as_spreadsheets_save_them(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    touch(tmp_path, "ä.svs")
+    number = "0.5" if delimiter == "," else "0,5"
+    text = f"slide{delimiter}mpp\r\nä.svs{delimiter}{number}\r\n"
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    (tmp_path / "list.csv").write_bytes(mark + text.encode(encoding))
+    assert [(s.name, s.mpp) for s in expand([str(tmp_path / "list.csv")], None)] == [("ä", 0.5)]
+
+
+def test_a_list_in_another_encoding_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes("slide,mpp\nä.svs,0.5\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="UTF-8"):
+        expand([str(tmp_path / "list.csv")], None)
+
+
+def test_two_rows_of_one_slide_with_two_resolutions_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a.svs")
+    (tmp_path / "list.csv").write_text("slide,mpp\na.svs,0.25\n./a.svs,0.5\n")
+    with pytest.raises(UsageError, match=r"two resolutions, 0\.25 \(list\.csv, line 2\) and 0\.5 .*line 3"):
+        expand([str(tmp_path / "list.csv")], None)
+    (tmp_path / "same.csv").write_text("slide,mpp\na.svs,\na.svs,0.5\n")
+    assert [s.mpp for s in expand([str(tmp_path / "same.csv")], None)] == [0.5]

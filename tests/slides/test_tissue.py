@@ -16,8 +16,9 @@ from wsiseg.config import TissueConfig
 from wsiseg.errors import UsageError
 from wsiseg.slides import open_slide
 from wsiseg.slides.overview import read_overview, read_thumbnail
-from wsiseg.slides.tissue import Tissue, everywhere, find_tissue
+from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.tissue_detector import detect, filled
+from wsiseg.slides.tissue_finder import everywhere, find_tissue
 
 EOSIN, HAEMATOXYLIN, DAB = (0.3, 1.0, 0.45), (0.9, 1.0, 0.45), (0.45, 1.0, 1.3)
 MPP = 8.0

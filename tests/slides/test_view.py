@@ -15,8 +15,9 @@ from small_slides import halved, picture
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
 from wsiseg.slides.facts import Facts
-from wsiseg.slides.reader import Slide
 from wsiseg.slides.resample import keys_cubic, taps
+from wsiseg.slides.resolution import Statement
+from wsiseg.slides.slide import Slide
 from wsiseg.slides.view import SlideView
 from wsiseg.tiles import Box
 
@@ -26,12 +27,11 @@ class Drawn(Slide):
 
     reader = "drawn"
 
-    def __init__(
-        self, levels: list[NDArray[np.uint8]], downsamples: tuple[float, ...], mpp: float | None = 0.25
-    ):
+    def __init__(self, levels: list[NDArray[np.uint8]], mpp: float | None = 0.25):
         super().__init__("drawn")
         self._levels = levels
-        self._facts = Facts(tuple(level.shape[1::-1] for level in levels), downsamples, mpp)
+        said = () if mpp is None else (Statement("its maker", mpp, mpp),)
+        self._facts = Facts(tuple(level.shape[1::-1] for level in levels), said)
 
     def _open(self) -> object:
         return None
@@ -44,7 +44,7 @@ class Drawn(Slide):
 
 
 PIXELS = picture(203, 157, seed=3)
-PYRAMID = Drawn([PIXELS, halved(PIXELS, 2), halved(PIXELS, 4)], (1.0, 2.0, 4.0003))
+PYRAMID = Drawn([PIXELS, halved(PIXELS, 2), halved(PIXELS, 4)])
 
 
 @settings(max_examples=100, deadline=None)
@@ -79,7 +79,7 @@ def obvious(pixels: NDArray[np.uint8], scale: float, row: int, col: int) -> NDAr
 
 @pytest.mark.parametrize("mpp", [0.1, 0.31, 0.6, 1.5, 7.0])
 def test_pixels_are_those_of_a_slow_obvious_version(mpp: float) -> None:
-    view = SlideView(Drawn([PIXELS], (1.0,)), mpp)
+    view = SlideView(Drawn([PIXELS]), mpp)
     whole = view.read(view.frame)
     for row, col in [
         (0, 0),
@@ -96,7 +96,7 @@ def test_a_dot_is_where_it_was_drawn(mpp: float) -> None:
     pixels = np.full((400, 611, 3), 255, np.uint8)
     x_l0, y_l0, side = 431, 123, 12
     pixels[y_l0 : y_l0 + side, x_l0 : x_l0 + side] = 0
-    slide = Drawn([pixels, halved(pixels, 2), halved(pixels, 4)], (1.0, 2.0, 4.0))
+    slide = Drawn([pixels, halved(pixels, 2), halved(pixels, 4)])
     view = SlideView(slide, mpp)
     dark = 255.0 - view.read(view.frame)[..., 0]
     rows, cols = np.indices(dark.shape)
@@ -110,7 +110,7 @@ def test_a_dot_is_where_it_was_drawn(mpp: float) -> None:
 def test_a_constant_slide_stays_constant_to_its_edges() -> None:
     pixels = np.full((100, 150, 3), (10, 200, 255), np.uint8)
     for mpp in (0.1, 0.3, 0.9, 5.0):
-        view = SlideView(Drawn([pixels], (1.0,)), mpp)
+        view = SlideView(Drawn([pixels]), mpp)
         assert (view.read(view.frame) == pixels[0, 0]).all()
 
 
@@ -126,7 +126,7 @@ def test_levels_close_enough_are_taken_as_they_are() -> None:
 
 
 def test_without_mpp_the_error_names_the_option() -> None:
-    slide = Drawn([PIXELS], (1.0,), mpp=None)
+    slide = Drawn([PIXELS], mpp=None)
     with pytest.raises(SlideError, match="--slide-mpp"):
         SlideView(slide, 0.5)
     assert SlideView(slide, 0.5, slide_mpp=0.5).mpp == 0.5

@@ -12,7 +12,8 @@ from viewed_store import HEIGHT_L0, WIDTH_L0, confidence, picture
 
 from wsiseg.slides import open_slide
 from wsiseg.slides.facts import Facts
-from wsiseg.slides.reader import Slide
+from wsiseg.slides.resolution import Statement
+from wsiseg.slides.slide import Slide
 from wsiseg.slides.stain import haematoxylin_density
 from wsiseg.tiles import Box
 from wsiseg.viewer import backdrop
@@ -109,7 +110,7 @@ class TwoLevels(Slide):
         return levels
 
     def _describe(self, handle: Any) -> Facts:
-        return Facts(((1500, 1000), (600, 400)), (1.0, 2.5), 0.25)
+        return Facts(((1500, 1000), (600, 400)), (Statement("its maker", 0.25, 0.25),))
 
     def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
         return self._current()[level][box.slices_in(Box(0, 0, 0, 0))]

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     help="Resolution at which the network is trained, micrometres per pixel.  [default: the preset's]",
 )  # fmt: skip
 @options.slide_mpp_option
+@options.force_slide_mpp_option
 @options.tissue_options
 @options.seed_option
 @click.option(
@@ -105,6 +106,7 @@ def command(
     prior: str | None,
     mpp: float | None,
     slide_mpp: float | None,
+    force_slide_mpp: bool,
     tissue_mask: Path | None,
     no_tissue: bool,
     seed: int,
@@ -151,6 +153,7 @@ def command(
             labels,
             reader=reader,
             slide_mpp=slide_mpp,
+            force_slide_mpp=force_slide_mpp,
             tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
             device=device,
             workers=workers,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.model_option
 @options.mpp_option
 @options.slide_mpp_option
+@options.force_slide_mpp_option
 @options.tissue_options
 @options.workers_option
 @options.device_option
@@ -33,6 +34,7 @@ def command(
     model: Path | None,
     mpp: float | None,
     slide_mpp: float | None,
+    force_slide_mpp: bool,
     tissue_mask: Path | None,
     no_tissue: bool,
     workers: int | None,
@@ -52,7 +54,7 @@ def command(
 
     threads = workers or available_cores()
     loaded = load_model(model)
-    sources = expand(list(slides), slide_mpp)
+    sources = expand(list(slides), slide_mpp, force_slide_mpp)
     speed = measure_speed(make_engine(loaded, device, threads), threads)
     tissue = TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None)
     surveys = [survey(source, mpp or loaded.info.mpp, speed, tissue, reader) for source in sources]
@@ -60,6 +62,7 @@ def command(
         click.echo(json.dumps([asdict(each) for each in surveys], indent=1))
     else:
         click.echo("\n\n".join(_text(each) for each in surveys))
+        options.name_left_out(slides)
     if any(each.error for each in surveys):
         ctx.exit(1)
 
@@ -73,7 +76,17 @@ def _text(found: SlideSurvey) -> str:
         lines.append(f"  size     {found.width_l0:,} x {found.height_l0:,} px")
         for number, (width, height, downsample) in enumerate(found.levels or []):
             lines.append(f"  level {number}  {width:,} x {height:,} px, downsample {downsample:g}")
-        lines.append(f"  mpp      {f'{found.mpp:.4f} um per pixel' if found.mpp else 'not in the slide'}")
+        lines.append(
+            f"  mpp      {found.mpp:.4f} um per pixel, from {found.mpp_from}"
+            if found.mpp
+            else "  mpp      not in the slide"
+        )
+        lines += [f"           {shown(statement)}" for statement in found.statements]
+        if found.bounds is not None:
+            x, y, width, height = found.bounds
+            lines.append(
+                f"  scan     {width:,} x {height:,} px from x {x:,}, y {y:,}: QuPath shows this part alone"
+            )
     if found.megapixels is not None:
         lines.append(f"  tissue   {found.tissue_share:.0%} of the slide, {found.tissue_mm2:.2f} mm2")
         lines.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,8 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
+# Files that are named one by one where many are left out.
+NAMED = 10
 _VERBOSITY = "wsiseg.verbosity"
 
 
@@ -70,9 +72,13 @@ mpp_option = click.option(
     help="Resolution at which the network works, micrometres per pixel.  [default: the model's]",
 )  # fmt: skip
 slide_mpp_option = click.option(
-    "--slide-mpp", type=click.FloatRange(0.01, 100), metavar="UM",
+    "--slide-mpp", type=click.FloatRange(0.01, 20), metavar="UM",
     help="Micrometres per pixel of slides that do not say it (0.25 is usual for 40x); a CSV list can give it "
     "for each slide.",
+)  # fmt: skip
+force_slide_mpp_option = click.option(
+    "--force-slide-mpp", is_flag=True,
+    help="Take --slide-mpp, or the list's, even for slides that say something else.",
 )  # fmt: skip
 reader_option = click.option(
     "--reader", type=click.Choice(["auto", "openslide", "tiffslide", "image"]), default="auto",
@@ -88,6 +94,17 @@ workers_option = click.option(
     type=click.IntRange(1),
     help="Slide parts computed at a time, a thread each.  [default: the machine's cores]",
 )
+
+
+def name_left_out(slides: Sequence[str]) -> None:
+    """Say on the terminal which files of folders are taken for no slides."""
+    from wsiseg.errors import shown
+    from wsiseg.slides.sources import left_out
+
+    names = left_out(slides)
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        click.echo(f"Not slides: {', '.join(map(shown, names[:NAMED]))}{more}", err=True)
 
 
 def tile_option(default_px: int) -> Decorator[Any]:

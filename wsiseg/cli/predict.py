@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @options.model_option
 @options.mpp_option
 @options.slide_mpp_option
+@options.force_slide_mpp_option
 @options.objects_options
 @options.tissue_options
 @options.tile_option(2048)
@@ -42,6 +43,7 @@ def command(
     model: Path | None,
     mpp: float | None,
     slide_mpp: float | None,
+    force_slide_mpp: bool,
     threshold: float | None,
     min_area: float,
     certainty: float,
@@ -90,11 +92,19 @@ def command(
         gzip=gzip,
         split=split,
     )
-    count = len(expand(list(slides), slide_mpp))
+    count = len(expand(list(slides), slide_mpp, force_slide_mpp))
     with BatchProgress(count, options.verbosity(ctx)) as progress:
         reports = predict(
-            list(slides), output, load_model(model), slide_mpp=slide_mpp, config=config, observer=progress
+            list(slides),
+            output,
+            load_model(model),
+            slide_mpp=slide_mpp,
+            force_slide_mpp=force_slide_mpp,
+            config=config,
+            observer=progress,
         )
+    if options.verbosity(ctx) >= 0:
+        options.name_left_out(slides)
     bad = [report for report in reports if not report.is_whole]
     if options.verbosity(ctx) >= 0:
         place = os.path.join(output, "index.html")

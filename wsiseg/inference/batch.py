@@ -30,7 +30,7 @@ from wsiseg.store.damage import damage_told
 from wsiseg.store.slide_store import MIN_TILE_PX
 
 if TYPE_CHECKING:
-    from wsiseg.slides.reader import Slide
+    from wsiseg.slides.slide import Slide
 
 
 def predict_slides(

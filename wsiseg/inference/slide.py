@@ -36,7 +36,8 @@ from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.slides.overview import Overview, read_thumbnail
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
-from wsiseg.slides.tissue import Tissue, find_tissue
+from wsiseg.slides.tissue import Tissue
+from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.store.layout import create_store
 from wsiseg.store.slide_store import FAILED, FrameInfo, Identity, SlideStore
@@ -44,7 +45,7 @@ from wsiseg.store.slide_store import FAILED, FrameInfo, Identity, SlideStore
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from wsiseg.slides.reader import Slide
+    from wsiseg.slides.slide import Slide
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class SlideRun:
         objects = ObjectsJob(store, store, store.tissue, self.config.objects, store.threshold)
         plan = self._compute(pixels, objects, slide, tally)
         self._check_done(pixels, objects)
-        self._report_on(store, plan, tally, slide.warnings, report)
+        self._report_on(store, plan, tally, view.warnings, report)
         self._finish(store, report)
         report.seconds = round(time.perf_counter() - started, 2)
         return report
@@ -126,7 +127,7 @@ class SlideRun:
         )
 
     def _view(self, slide: Slide) -> SlideView:
-        view = SlideView(slide, self.config.mpp or self.model.info.mpp, slide_mpp=self.source.mpp)
+        view = SlideView(slide, self.config.mpp or self.model.info.mpp, self.source.given, self.source.forced)
         if view.width < 1 or view.height < 1:
             raise SlideError(
                 self.source.path, f"is smaller than one pixel at {view.mpp:g} um/px; check --slide-mpp"

@@ -14,7 +14,7 @@ from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.network.engine import Engine
 from wsiseg.slides.reader import open_slide
 from wsiseg.slides.sources import SlideSource
-from wsiseg.slides.tissue import find_tissue
+from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.store.blocks import SHARD_PX, trimmed_core
 from wsiseg.tiles import Grid
@@ -37,6 +37,12 @@ class SlideSurvey:
     levels : list of (width, height, downsample)
     mpp : float or None
         Micrometres per level-0 pixel, from the slide or the caller.
+    mpp_from : str or None
+        Whose word that is.
+    statements : tuple of str
+        All that is said about it.
+    bounds : (int, int, int, int) or None
+        x, y, width and height of the scanned part in level-0 pixels, where the slide says it.
     tissue_share : float
         Share of the slide that is tissue.
     megapixels : float
@@ -53,6 +59,9 @@ class SlideSurvey:
     height_l0: int | None = None
     levels: list[tuple[int, int, float]] | None = None
     mpp: float | None = None
+    mpp_from: str | None = None
+    statements: tuple[str, ...] = ()
+    bounds: tuple[int, int, int, int] | None = None
     tissue_share: float | None = None
     tissue_mm2: float | None = None
     network_mpp: float | None = None
@@ -88,11 +97,14 @@ def survey(
                 (*size, down)
                 for size, down in zip(slide.level_dimensions, slide.level_downsamples, strict=True)
             ]
+            decided = slide.resolution(source.given, source.forced)
             known = {
                 "reader": slide.reader, "width_l0": width, "height_l0": height, "levels": levels,
-                "mpp": source.mpp or slide.mpp, "warnings": tuple(slide.warnings),
+                "mpp": decided.mpp, "warnings": (*slide.facts.warnings, *decided.warnings),
+                "statements": tuple(map(str, decided.statements)), "bounds": slide.facts.bounds,
+                "mpp_from": decided.taken.source if decided.taken else None,
             }  # fmt: skip
-            view = SlideView(slide, network_mpp, slide_mpp=source.mpp)
+            view = SlideView(slide, network_mpp, slide_mpp=source.given, forced=source.forced)
             mpp_l0 = view.mpp / view.scale_l0
             found = find_tissue(slide, tissue, mpp_l0)
             grid = Grid(view.width, view.height, SHARD_PX)

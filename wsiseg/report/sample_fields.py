@@ -20,7 +20,7 @@ from wsiseg.store.slide_store import STAIN_DOWNSAMPLE, FrameInfo, SlideStore
 from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
-    from wsiseg.slides.reader import Slide
+    from wsiseg.slides.slide import Slide
 
 FIELDS = 4
 LEAST_NUCLEI = 8
@@ -85,7 +85,7 @@ def write_pictures(folder: Path, boxes: Sequence[Box], slide: Slide, frame: Fram
     from wsiseg.slides.view import SlideView
 
     mpp_l0 = frame.mpp / frame.scale_l0
-    view = SlideView(slide, max(mpp_l0, FINEST_MPP), slide_mpp=mpp_l0)
+    view = SlideView(slide, max(mpp_l0, FINEST_MPP), slide_mpp=mpp_l0, forced=True)
     factor = frame.scale_l0 / view.scale_l0
     for box in boxes:
         path = folder / picture_name(box)

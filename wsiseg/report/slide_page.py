@@ -35,7 +35,7 @@ from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
-    from wsiseg.slides.reader import Slide
+    from wsiseg.slides.slide import Slide
 
 PAGE = "index.html"
 STAGES = {

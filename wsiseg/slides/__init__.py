@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsiseg.slides.reader import Slide, open_slide
+    from wsiseg.slides.reader import open_slide
+    from wsiseg.slides.slide import Slide
 
 __all__ = ["Slide", "open_slide"]
 

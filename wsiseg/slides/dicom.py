@@ -1,19 +1,24 @@
-"""Just enough of DICOM to tell which files of a folder are one series; pixels are OpenSlide's business."""
+"""What OpenSlide leaves open about DICOM: which files are a series, if all are there, what pixels mean."""
 
 from __future__ import annotations
 
 import mmap
 import os
-import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsiseg.errors import SlideError
+from wsiseg.slides.streams import JPEG_START, coded_as
 
-HEAD_BYTES = 2**16
-LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-SERIES_UID = (0x0020, 0x000E)
-SOP_CLASS_UID = (0x0008, 0x0016)
+TAGS = (
+    *("SOPClassUID", "SeriesInstanceUID", "ImageType", "PhotometricInterpretation", "NumberOfOpticalPaths"),
+    *("TotalPixelMatrixFocalPlanes", "TotalPixelMatrixColumns"),
+)
+FRAMES_SEEN = 24
 PIXEL_DATA, LONG_OFFSETS = b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff", b"\xe0\x7f\x01\0OV\0\0"
 ITEM = b"\xfe\xff\0\xe0"
 SLIDE_MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -28,52 +33,81 @@ def is_dicom(path: str) -> bool:
         return False
 
 
-def series_uid(path: str) -> str | None:
-    """Return the SeriesInstanceUID of a whole-slide DICOM file, None for anything else.
+@dataclass(frozen=True)
+class Header:
+    """What matters of the header of a whole-slide DICOM file.
 
     Parameters
     ----------
     path : str
-
-    Returns
-    -------
-    str or None
+    series : str
+        SeriesInstanceUID.
+    image_type : tuple of str
+        The third says what it shows (VOLUME, LABEL, OVERVIEW, THUMBNAIL), the fourth whether it was made from
+        a finer level (NONE, RESAMPLED; PS3.3, C.8.12.4.1.1).
+    photometric : str
+        How its pixels claim to be coded.
+    planes, paths : int
+        Focal planes and optical paths.
+    columns : int
+        Width of its picture in pixels.
     """
+
+    path: str
+    series: str
+    image_type: tuple[str, ...] = ()
+    photometric: str = ""
+    planes: int = 1
+    paths: int = 1
+    columns: int = 0
+
+    @property
+    def is_level(self) -> bool:
+        """Whether it is a level of the slide, and no label, overview or thumbnail."""
+        return "VOLUME" in self.image_type or len(self.image_type) < 3
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether it was made from a finer level."""
+        return "RESAMPLED" in self.image_type
+
+
+def read_header(path: str) -> Header | None:
+    """Return the header of a whole-slide DICOM file, None for anything else.
+
+    Parameters
+    ----------
+    path : str
+    """
+    if not is_dicom(path):
+        return None
+    import pydicom
+
     try:
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+            if str(found.get("SOPClassUID", "")) != SLIDE_MICROSCOPY or "SeriesInstanceUID" not in found:
+                return None
+            kind = found.get("ImageType") or ()
+            return Header(
+                path=path,
+                series=str(found.SeriesInstanceUID),
+                image_type=tuple(str(part).upper() for part in ((kind,) if isinstance(kind, str) else kind)),
+                photometric=str(found.get("PhotometricInterpretation", "")),
+                planes=int(found.get("TotalPixelMatrixFocalPlanes") or 1),
+                paths=int(found.get("NumberOfOpticalPaths") or 1),
+                columns=int(found.get("TotalPixelMatrixColumns") or 0),
+            )
+    except Exception:
+        # pydicom raises what it likes for a damaged header
         return None
-    if head[128:132] != b"DICM":
-        return None
-    wanted = _elements(head, {SERIES_UID, SOP_CLASS_UID})
-    return wanted.get(SERIES_UID) if wanted.get(SOP_CLASS_UID) == SLIDE_MICROSCOPY else None
 
 
-def _elements(head: bytes, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
-    """Walk over explicit-VR little-endian elements up to the last one wanted (PS3.5, 7.1.2)."""
-    found: dict[tuple[int, int], str] = {}
-    at = 132
-    while at + 8 <= len(head):
-        tag = struct.unpack_from("<HH", head, at)
-        if tag > max(wanted):
-            break
-        if head[at + 4 : at + 6] in LONG_VRS:
-            length, start = int.from_bytes(head[at + 8 : at + 12], "little"), at + 12
-        else:
-            length, start = int.from_bytes(head[at + 6 : at + 8], "little"), at + 8
-        if length == 0xFFFFFFFF:
-            start, length = _after_undefined(head, start), 0
-        if tag in wanted:
-            found[tag] = head[start : start + length].decode("ascii", "replace").strip("\0 ")
-        at = start + length
-    return found
-
-
-def _after_undefined(head: bytes, start: int) -> int:
-    """Return where a sequence of undefined length ends: at the delimiter that closes the outermost one."""
-    end = head.find(b"\xfe\xff\xdd\xe0\0\0\0\0", start)
-    return len(head) if end < 0 else end + 8
+def series_uid(path: str) -> str | None:
+    """Return the SeriesInstanceUID of a whole-slide DICOM file, None for anything else."""
+    header = read_header(path)
+    return None if header is None else header.series
 
 
 def series_in(folder: str) -> dict[str, list[str]]:
@@ -120,24 +154,113 @@ def first_instance(folder: str) -> str:
 
 
 def check_series(path: str) -> None:
-    """Refuse a DICOM file if it, or a file beside it that may be of its series, leads outside of itself.
+    """Refuse a DICOM series that is damaged, not whole, or more than one picture.
 
     Parameters
     ----------
     path : str
+        Any file of it.
 
     Raises
     ------
     SlideError
-        With the name of the damaged file.
+        When a file of it leads outside of itself, when its level 0 is missing, for focal planes and for
+        several optical paths.
     """
     series = series_uid(path)
     folder = os.path.dirname(path) or "."
+    levels: list[Header] = []
     for name in sorted(os.listdir(folder)):
         other = os.path.join(folder, name)
+        if not os.path.isfile(other) or not is_dicom(other):
+            continue
+        header = read_header(other)
         # OpenSlide opens what it takes for the series; a damaged header may not say so here
-        if os.path.isfile(other) and is_dicom(other) and series_uid(other) in (None, series):
+        if header is None or header.series == series:
             check_frames(other)
+        if header is not None and header.series == series and header.is_level:
+            levels.append(header)
+    if levels and all(header.is_resampled for header in levels):
+        raise SlideError(
+            path,
+            "its series has resampled levels only: level 0 is missing, so coordinates would be those of a "
+            "smaller picture; copy all files of the series into this folder",
+        )
+    for header in levels:
+        if header.planes > 1 or header.paths > 1:
+            raise SlideError(
+                path,
+                f"it has {header.planes} focal planes and {header.paths} optical paths, not one RGB image",
+            )
+
+
+def check_pixels(path: str) -> tuple[bool, tuple[str, ...]]:
+    """Return whether frames are YCbCr where the header says RGB, which OpenSlide believes; and a remark.
+
+    Parameters
+    ----------
+    path : str
+        Any file of the series.
+
+    Raises
+    ------
+    SlideError
+        When frames and header disagree in a way that cannot be undone or told.
+    """
+    asked = read_header(path)
+    every = [] if asked is None else map(read_header, _beside(path))
+    levels = [
+        h for h in every if h is not None and asked is not None and h.series == asked.series and h.is_level
+    ]
+    if not levels:
+        return False, ()
+    header = max(levels, key=lambda h: h.columns)
+    coded = {coded_as(frame) for frame in _some_frames(header.path)} - {None}
+    says_rgb = header.photometric == "RGB"
+    if coded == {"YCbCr"} and says_rgb:
+        return True, ("its header says RGB, its frames are YCbCr: they were taken for what they are",)
+    if (coded == {"RGB"} and not says_rgb) or len(coded) > 1:
+        forms = " and ".join(sorted(map(str, coded)))
+        raise SlideError(
+            path,
+            f"its header says {header.photometric}, its frames are coded as {forms}: colours cannot be told",
+        )
+    return False, ()
+
+
+def from_ycbcr(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return RGBA of pixels whose first three samples are YCbCr (full range, as in JPEG), (H, W, 4)."""
+    import cv2
+
+    out = rgba.copy()
+    decoded = cv2.cvtColor(np.ascontiguousarray(rgba[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)
+    seen = rgba[..., 3] > 0
+    out[seen, :3] = decoded[seen]
+    return out
+
+
+def _beside(path: str) -> Iterator[str]:
+    folder = os.path.dirname(path) or "."
+    paths = (os.path.join(folder, name) for name in sorted(os.listdir(folder)))
+    return (other for other in paths if os.path.isfile(other))
+
+
+def _some_frames(path: str) -> list[bytes]:
+    """Return some JPEG frames of a file that was checked, spread over it."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(PIXEL_DATA)
+        if at < 0:
+            return []
+        at += len(PIXEL_DATA)
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        places = []
+        while data[at : at + 4] == ITEM:
+            length = int.from_bytes(data[at + 4 : at + 8], "little")
+            if data[at + 8 : at + 10] == JPEG_START:
+                places.append((at + 8, length))
+            at += 8 + length
+        step = max(1, len(places) // FRAMES_SEEN)
+        return [data[start : start + length] for start, length in places[::step]]
 
 
 def check_frames(path: str) -> None:

@@ -1,20 +1,23 @@
-"""Plain images of a few thousand pixels: PNG, JPEG, BMP, WebP, and TIFF of kinds that are no slides."""
+"""Plain images of a few thousand pixels: PNG, JPEG, BMP, WebP, and TIFF that no other reader takes."""
 
 from __future__ import annotations
 
 import io
 import os
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsiseg.errors import SlideError
-from wsiseg.slides import files
+from wsiseg.slides import containers, files
 from wsiseg.slides.compose import over_white
 from wsiseg.slides.facts import Facts
-from wsiseg.slides.reader import Slide
+from wsiseg.slides.orientation import UPRIGHT, shown_size
+from wsiseg.slides.resolution import Statement
+from wsiseg.slides.slide import Slide
 from wsiseg.slides.streams import is_cut_off
 from wsiseg.slides.tiff_image import read_tiff
 from wsiseg.tiles import Box
@@ -24,16 +27,36 @@ MAX_FILE_BYTES = 2**30
 MOST = f"the {MAX_IMAGE_PX // 1_000_000} million of an image without a pyramid"
 DEEP = "16-bit samples were scaled from 0..65535 to 0..255"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".jp2", ".j2k", ".ppm", ".pgm", ".gif"),
+    *(".tif", ".tiff", ".btf", ".tf2", ".tf8"),
+)
+EXIF_ORIENTATION = 274
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "JPEG2000", "PPM", "GIF")
 
 
+@dataclass(frozen=True)
+class Picture:
+    """An image, decoded, and what it says about itself; pixels are uint8 (H, W, 3), as stored."""
+
+    pixels: NDArray[np.uint8]
+    properties: dict[str, str]
+    warnings: tuple[str, ...]
+    orientation: int = UPRIGHT
+    statements: tuple[Statement, ...] = ()
+
+
 class ImageSlide(Slide):
-    """An image that is decoded whole; it has one level and no resolution."""
+    """An image that is decoded whole: one level, and a resolution only if it is a TIFF that says it."""
 
     reader = "image"
 
-    def _open(self) -> tuple[NDArray[np.uint8], dict[str, str], tuple[str, ...]]:
+    def _open(self) -> Picture:
         from PIL import Image, UnidentifiedImageError
+
+        suffix = containers.suffix_of(self.path)
+        if suffix and suffix not in SUFFIXES:
+            raise SlideError(self.path, f"a {suffix} is no plain image")
 
         with files.open_binary(self.path) as file:
             if file.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
@@ -44,10 +67,11 @@ class ImageSlide(Slide):
             data = file.read()
         if data[:4] in TIFF_STARTS:
             # not through Pillow, whose TIFF library writes to the terminal
-            samples, kind, pages = read_tiff(data, MAX_IMAGE_PX)
+            samples, kind, layout = read_tiff(data, MAX_IMAGE_PX)
             said = {"image.format": "TIFF", "image.mode": kind}
             deep = (DEEP,) if samples.dtype == np.uint16 else ()
-            return to_eight_bit(samples), said, (*deep, *frames(pages))
+            odd = (*deep, *layout.warnings)
+            return Picture(to_eight_bit(samples), said, odd, layout.orientation, layout.statements)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -67,15 +91,18 @@ class ImageSlide(Slide):
                 if image.format == "JPEG" and is_cut_off(data):
                     raise SlideError(self.path, "the JPEG is cut off")
                 pixels, remark = to_rgb(image, data)
-        return pixels, {"image.format": str(image.format), "image.mode": image.mode}, (*odd, *remark)
+                turn = image.getexif().get(EXIF_ORIENTATION, UPRIGHT)
+        said = {"image.format": str(image.format), "image.mode": image.mode}
+        return Picture(pixels, said, (*odd, *remark), turn if turn in range(1, 9) else UPRIGHT)
 
     def _describe(self, handle: Any) -> Facts:
-        pixels, properties, odd = handle
-        height, width = pixels.shape[:2]
-        return Facts(((width, height),), (1.0,), None, properties, odd)
+        picture: Picture = handle
+        height, width = picture.pixels.shape[:2]
+        size = shown_size((width, height), picture.orientation)
+        return Facts((size,), picture.statements, picture.properties, picture.warnings, picture.orientation)
 
     def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
-        pixels: NDArray[np.uint8] = self._current()[0]
+        pixels: NDArray[np.uint8] = self._current().pixels
         return pixels[box.slices_in(Box(0, 0, 0, 0))].copy()
 
 

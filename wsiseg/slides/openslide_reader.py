@@ -12,7 +12,9 @@ does not look at the checksums of deflate.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +24,13 @@ from numpy.typing import NDArray
 from wsiseg.errors import SlideError
 from wsiseg.slides import dicom, files
 from wsiseg.slides.compose import over_white
-from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
-from wsiseg.slides.reader import Slide
+from wsiseg.slides.facts import Facts
+from wsiseg.slides.levels import counted_levels
+from wsiseg.slides.resolution import Statement
 from wsiseg.slides.segments import check_tables
+from wsiseg.slides.slide import Slide
+from wsiseg.slides.tiff_layout import TiffLayout, UnsupportedPageError, read_layout
+from wsiseg.slides.tiff_resolution import FROM_TAGS
 from wsiseg.tiles import Box, Grid
 
 if TYPE_CHECKING:
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
 CELL_PX = 1024
 MAX_TILE_PX = 2**26
 TIFF_VENDORS = ("aperio", "generic-tiff", "trestle")
+# Their objective power leaves out what lies between objective and camera.
+ADAPTED_VENDORS = ("mirax",)
 # Side of the square that both ways must decode alike, and where it may be as shares of a level's sides.
 PROBE_PX = 256
 PROBES = ((0.5, 0.5), (0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25))
@@ -48,6 +56,9 @@ class OpenSlideSlide(Slide):
         self._tiff: TiffSlideSlide | None = None
         self._tiff_tried = False
         self._alike: dict[int, bool] = {}
+        # OpenSlide's number of each level that counts, and whether its pixels are YCbCr that it takes for RGB
+        self._levels: tuple[int, ...] = ()
+        self._is_ycbcr = False
 
     def _open(self) -> openslide.OpenSlide:
         if files.is_url(self.path):
@@ -68,14 +79,50 @@ class OpenSlideSlide(Slide):
             tile_w, tile_h = (int(v) for v in tile)
             if tile_w * tile_h > MAX_TILE_PX:
                 raise SlideError(self.path, f"its tiles are {tile_w} x {tile_h} pixels, too large to decode")
-        # OpenSlide passes over what is no number; the header's own words tell why there is none
-        said = properties.get("aperio.MPP")
-        mpp, warnings = credible_mpp(
-            properties.get(openslide.PROPERTY_NAME_MPP_X, said),
-            properties.get(openslide.PROPERTY_NAME_MPP_Y, said),
+        vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+        layout = self._tiff_layout(handle) if vendor in TIFF_VENDORS else None
+        warnings: tuple[str, ...] = () if layout is None else layout.warnings
+        if vendor == "dicom":
+            self._is_ycbcr, warnings = dicom.check_pixels(self._one_file)
+        self._levels, left_out = counted_levels(handle.level_dimensions)
+        return Facts(
+            tuple(handle.level_dimensions[k] for k in self._levels),
+            _statements(properties, vendor, layout),
+            properties,
+            tuple(dict.fromkeys((*warnings, *left_out))),
+            bounds=_bounds(properties),
         )
-        dims = handle.level_dimensions
-        return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)
+
+    @property
+    def _one_file(self) -> str:
+        return dicom.first_instance(self.path) if os.path.isdir(self.path) else self.path
+
+    def _tiff_layout(self, handle: Any) -> TiffLayout | None:
+        """Return what the TIFF holds; None where tifffile cannot tell.
+
+        Raises
+        ------
+        SlideError
+            Where OpenSlide reads it otherwise than it is meant.
+        """
+        import tifffile
+
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+        try:
+            with tifffile.TiffFile(self.path) as tiff:
+                layout = read_layout(tiff)
+                wrong = layout.beyond_openslide
+        except UnsupportedPageError as error:
+            raise SlideError(self.path, str(error)) from None
+        except Exception:
+            # a damaged one: OpenSlide may open what is left
+            return None
+        (width, height), (width0, height0) = layout.sizes[0], handle.dimensions
+        if not wrong and width * height > width0 * height0:
+            wrong = f"its largest picture is {width} x {height}, OpenSlide takes one of {width0} x {height0}"
+        if wrong:
+            raise SlideError(self.path, wrong)
+        return layout
 
     def _same_tiff(self) -> TiffSlideSlide | None:
         """Return the slide through the TIFF reader, None where that has other levels or cannot open it."""
@@ -113,7 +160,7 @@ class OpenSlideSlide(Slide):
 
     def _is_exact(self, level: int) -> bool:
         """Whether OpenSlide copies the pixels of a level as they are."""
-        downsample = self._current().level_downsamples[level]
+        downsample = self._current().level_downsamples[self._levels[level]]
         return bool(downsample == round(downsample))
 
     def _read(self, box: Box, level: int) -> NDArray[np.uint8]:
@@ -144,7 +191,7 @@ class OpenSlideSlide(Slide):
     def _read_exact(self, box: Box, level: int) -> NDArray[np.uint8]:
         handle = self._current()
         try:
-            return _region(handle, box, level)
+            return self._region(handle, box, level)
         except openslide.OpenSlideError:
             pass
         # one failed read spoils an OpenSlide handle for good, for every thread: try again with a fresh one
@@ -152,13 +199,42 @@ class OpenSlideSlide(Slide):
             if self._handle is handle:
                 self._handle = None
         fresh = self._open()
-        pixels = _region(fresh, box, level)
+        pixels = self._region(fresh, box, level)
         with self._lock:
             self._handle = self._handle or fresh
         return pixels
 
+    def _region(self, handle: openslide.OpenSlide, box: Box, level: int) -> NDArray[np.uint8]:
+        number = self._levels[level]
+        downsample = handle.level_downsamples[number]
+        place = (round(box.x0 * downsample), round(box.y0 * downsample))
+        rgba = np.asarray(handle.read_region(place, number, (box.width, box.height)))
+        return over_white(dicom.from_ycbcr(rgba) if self._is_ycbcr else rgba)
 
-def _region(handle: openslide.OpenSlide, box: Box, level: int) -> NDArray[np.uint8]:
-    x_l0 = round(box.x0 * handle.level_downsamples[level])
-    y_l0 = round(box.y0 * handle.level_downsamples[level])
-    return over_white(np.asarray(handle.read_region((x_l0, y_l0), level, (box.width, box.height))))
+
+def _statements(
+    properties: Mapping[str, str], vendor: str, layout: TiffLayout | None
+) -> tuple[Statement, ...]:
+    """Return what a slide says about its resolution, through OpenSlide and in the TIFF that it may be."""
+    said = () if layout is None else layout.statements
+    if vendor != "generic-tiff" or layout is None:
+        name = FROM_TAGS if vendor == "generic-tiff" else f"its {vendor} header"
+        # OpenSlide passes over what is no number; the header's own words tell why there is none
+        text = properties.get("aperio.MPP")
+        x, y = (properties.get(f"openslide.mpp-{axis}", text) for axis in "xy")
+        header = Statement.of(name, x, y)
+        said = (*(() if header is None else (header,)), *(s for s in said if s.source != "its header"))
+    if vendor not in ADAPTED_VENDORS and not any(s.is_nominal for s in said):
+        power = Statement.of_power(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
+        said = said if power is None else (*said, power)
+    return said
+
+
+def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
+    try:
+        x, y, width, height = (
+            int(properties[f"openslide.bounds-{part}"]) for part in ("x", "y", "width", "height")
+        )
+    except (KeyError, ValueError):
+        return None
+    return x, y, width, height

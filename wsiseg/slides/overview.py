@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsiseg.errors import SlideError
 from wsiseg.machine.cores import available_cores
-from wsiseg.slides.reader import Slide
+from wsiseg.slides.slide import Slide
 from wsiseg.tiles import Box, Grid
 
 BLOCK_PX = 2048

@@ -6,36 +6,36 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsiseg.slides.compose import over_white
 from wsiseg.slides.streams import declared_size, has_hole, is_cut_off
+from wsiseg.slides.tiff_layout import UnsupportedPageError
+from wsiseg.slides.tiff_pixels import BLACK_IS_ZERO, RGB, WHITE_IS_ZERO, YCBCR, as_rgb
 from wsiseg.tiles import Box
 
 MAX_SEGMENT_PX = 2**24
 MAX_STREAM_BYTES = 2**28
 MAX_PAGES = 64
 LOST_SHARE = 0.01
-RGB, YCBCR = 2, 6
+SEPARATE = 2
+MAX_SAMPLES = 16
 JPEG, JPEG_2000, APERIO = {7, 33007}, {33003, 33004, 33005, 34712}, {33003, 33005}
 PLAIN = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "Zstd"}
 WEBP = {50001}
 SIDES = ("imagewidth", "imagelength", "tilewidth", "tilelength", "rowsperstrip")
 
 
-class UnsupportedPageError(Exception):
-    """A TIFF page is not 8-bit RGB, or its tiles are absurd; the message says what it is."""
-
-
 class SegmentedPage:
-    """Random access to one page of 8-bit RGB(A), whose file is shared by several threads.
+    """Random access to one level of 8-bit RGB(A), whose file is shared by several threads.
 
     Parameters
     ----------
-    page : tifffile.TiffPage
+    pages : sequence of tifffile.TiffPage
+        The page, or one for each of red, green and blue.
     file_lock : threading.Lock
         Guards the file position, which all pages of a file share.
 
@@ -45,17 +45,24 @@ class SegmentedPage:
         What decoded tiles may take that are kept for the next box.
     """
 
-    def __init__(self, page: Any, file_lock: threading.Lock) -> None:
-        check_page(page)
-        self._page, self._file_lock = page, file_lock
-        self._tables = page.jpegtables
-        self._offsets, self._counts = page.dataoffsets, page.databytecounts
+    def __init__(self, pages: Sequence[Any], file_lock: threading.Lock) -> None:
+        for each in pages:
+            check_page(each)
+        page = pages[0]
+        if any(_form(each) != _form(page) for each in pages):
+            raise UnsupportedPageError("its planes are not of one size and kind")
+        self._pages, self._page, self._file_lock = tuple(pages), page, file_lock
         tiled = page.is_tiled
         self.segment_w = int(page.tilewidth if tiled else page.imagewidth)
         self.segment_h = int(page.tilelength if tiled else min(page.rowsperstrip, page.imagelength))
         self.columns = -(-page.imagewidth // self.segment_w)
         self.rows = -(-page.imagelength // self.segment_h)
-        if min(len(self._offsets), len(self._counts)) < self.columns * self.rows:
+        # the planes of one picture: pages of their own, or parts of one page, one after the other
+        inside = page.samplesperpixel if page.planarconfig == SEPARATE else 1
+        self._planes = [(each, k * self.columns * self.rows) for each in pages for k in range(inside)]
+        if any(
+            min(len(p.dataoffsets), len(p.databytecounts)) < self.columns * self.rows * inside for p in pages
+        ):
             raise UnsupportedPageError("its table of tiles is incomplete; the file is damaged or cut off")
         self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._cache_lock = threading.Lock()
@@ -86,7 +93,9 @@ class SegmentedPage:
         UnsupportedPageError
             With the last byte it needs.
         """
-        ends = np.asarray(self._offsets, np.float64) + np.asarray(self._counts, np.float64)
+        ends = np.concatenate(
+            [np.add(page.dataoffsets, page.databytecounts, dtype=float) for page in self._pages]
+        )
         size = self._page.parent.filehandle.size
         if (ends > size).mean() > LOST_SHARE:
             raise UnsupportedPageError(
@@ -103,35 +112,40 @@ class SegmentedPage:
         """Raise if a tile under a box is plainly not whole, without decoding it; see `_checked`."""
         for row in range(box.y0 // self.segment_h, -(-box.y1 // self.segment_h)):
             for col in range(box.x0 // self.segment_w, -(-box.x1 // self.segment_w)):
-                index = row * self.columns + col
-                if self._counts[index]:
-                    self._checked(index)
+                for page, first in self._planes:
+                    index = first + row * self.columns + col
+                    if page.databytecounts[index]:
+                        self._checked(page, index)
 
     def _segment(self, row: int, col: int) -> NDArray[np.uint8]:
         with self._cache_lock:
             if (row, col) in self._cache:
                 self._cache.move_to_end((row, col))
                 return self._cache[row, col]
-        pixels = as_rgb(self._decoded(row * self.columns + col), self._page)
+        index = row * self.columns + col
+        planes = [self._decoded(page, first + index) for page, first in self._planes]
+        samples = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+        pixels = samples if len(self._pages) > 1 else as_rgb(samples, self._page)
         with self._cache_lock:
             self._cache[row, col] = pixels
             while len(self._cache) > max(1, self.kept_bytes // pixels.nbytes):
                 self._cache.popitem(last=False)
         return pixels
 
-    def _decoded(self, index: int) -> NDArray[np.uint8]:
-        page = self._page
-        if self._counts[index] == 0:
+    def _decoded(self, page: Any, index: int) -> NDArray[np.uint8]:
+        separate = page.planarconfig == SEPARATE
+        if page.databytecounts[index] == 0:
             # a tile that the scanner never stored is glass
-            return np.full((self.segment_h, self.segment_w, page.samplesperpixel), 255, np.uint8)
-        data = self._checked(index)
-        decoded, _, _ = page.decode(data, index, jpegtables=self._tables)
+            samples = 1 if separate else page.samplesperpixel
+            return np.full((self.segment_h, self.segment_w, samples), 255, np.uint8)
+        data = self._checked(page, index)
+        decoded, _, _ = page.decode(data, index, jpegtables=page.jpegtables)
         if decoded is None or decoded.dtype != np.uint8:
             raise ValueError(f"tile {index} is not 8-bit")
         pixels: NDArray[np.uint8] = decoded.reshape(decoded.shape[-3:])
         return pixels
 
-    def _checked(self, index: int) -> bytes:
+    def _checked(self, page: Any, index: int) -> bytes:
         """Return the bytes of a tile as they are stored.
 
         Raises
@@ -139,12 +153,12 @@ class SegmentedPage:
         ValueError
             When they are missing, no picture of the tile's size, cut off or have a hole.
         """
-        page, count = self._page, self._counts[index]
+        count = page.databytecounts[index]
         if count > 8 * self.segment_w * self.segment_h + 65536:
             raise ValueError(f"tile {index} claims {count} bytes")
         file = page.parent.filehandle
         with self._file_lock:
-            file.seek(self._offsets[index])
+            file.seek(page.dataoffsets[index])
             data: bytes = file.read(count)
         if len(data) < count:
             raise ValueError(f"the file ends inside tile {index}")
@@ -157,6 +171,17 @@ class SegmentedPage:
             if page.compression in JPEG | APERIO and has_hole(data, width * height):
                 raise ValueError(f"tile {index} has a hole (an interrupted copy?)")
         return data
+
+
+def _form(page: Any) -> tuple[Any, ...]:
+    return (
+        page.imagewidth,
+        page.imagelength,
+        page.is_tiled,
+        page.tilewidth,
+        page.tilelength,
+        page.rowsperstrip,
+    )
 
 
 def check_tables(path: str) -> None:
@@ -175,17 +200,6 @@ def check_tables(path: str) -> None:
         counts += [max(page.databytecounts, default=0) for page in pages if page.is_tiled]
     if max(counts) > min(size, MAX_STREAM_BYTES):
         raise UnsupportedPageError(f"one of its tiles claims {max(counts)} bytes; the file is damaged")
-
-
-def as_rgb(pixels: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:
-    """Return the decoded samples of a page as (H, W, 3): grey is repeated, alpha composed on white."""
-    samples = pixels.shape[-1]
-    if samples == 1:
-        grey = 255 - pixels if page.photometric == 0 else pixels
-        return np.repeat(grey, 3, axis=-1)
-    if samples == 4:
-        return over_white(pixels)
-    return np.ascontiguousarray(pixels[..., :3])
 
 
 def check_sides(page: Any) -> None:
@@ -214,8 +228,8 @@ def check_page(page: Any) -> None:
     if page.bitspersample != 8 or page.dtype != np.uint8:
         raise UnsupportedPageError(f"it has {page.bitspersample} bits per sample ({page.dtype}), not 8")
     samples = page.samplesperpixel
-    grey = samples == 1 and page.photometric in (0, 1)
-    colour = samples in (3, 4) and (page.photometric in (RGB, YCBCR))
+    grey = 1 <= samples <= 2 and page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+    colour = 3 <= samples <= MAX_SAMPLES and page.photometric in (RGB, YCBCR)
     if not (grey or colour):
         raise UnsupportedPageError(f"it is {kind} with {samples} samples per pixel, not RGB")
     codec = page.compression
@@ -223,10 +237,6 @@ def check_page(page: Any) -> None:
         raise UnsupportedPageError(f"its compression ({getattr(codec, 'name', codec)}) is not supported")
     if page.photometric == YCBCR and codec not in JPEG:
         raise UnsupportedPageError("it is YCbCr without JPEG compression")
-    if samples > 1 and page.planarconfig != 1:
-        raise UnsupportedPageError("its colours are stored as separate planes")
-    if samples == 4 and page.extrasamples and page.extrasamples[0] == 0:
-        raise UnsupportedPageError("it has a fourth sample that is not alpha")
     if page.imagedepth != 1:
         raise UnsupportedPageError("it is a volume")
     tiled = page.is_tiled

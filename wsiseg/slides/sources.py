@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import hashlib
+import io
 import math
 import os
 import re
@@ -12,19 +14,22 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from wsiseg.errors import UsageError
-from wsiseg.slides import dicom, files
+from wsiseg.slides import containers, dicom, files
+from wsiseg.slides.resolution import Statement
 
 SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
         *("svs", "tif", "tiff", "ndpi", "mrxs", "scn", "bif", "vms", "vmu", "svslide", "dcm", "qptiff"),
-        *("btf", "tf8", "tf2", "png", "jpg", "jpeg", "bmp", "webp", "jp2"),
+        *("btf", "tf8", "tf2", "png", "jpg", "jpeg", "bmp", "webp", "jp2", "czi"),
     )
 )
 KEPT = frozenset(" ._-()+=@,")
 MAX_NAME = 120
+OPTION = "--slide-mpp"
 RESERVED = frozenset(
     ["con", "prn", "aux", "nul", "run", "summary"] + [f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)]
 )
@@ -41,15 +46,28 @@ class SlideSource:
     name : str
         Stem of its output files: unique in the list, safe as a file name on any system.
     mpp : float or None
-        Micrometres per level-0 pixel as the user says, None for what the slide says.
+        Micrometres per level-0 pixel as the user says; None for what the slide says.
+    said_by : str
+        Where the user says it.
+    forced : bool
+        Whether that stands even where the slide says something else.
     """
 
     path: str
     name: str
     mpp: float | None
+    said_by: str = OPTION
+    forced: bool = False
+
+    @property
+    def given(self) -> Statement | None:
+        """What the user says about the resolution."""
+        return None if self.mpp is None else Statement(self.said_by, self.mpp, self.mpp)
 
 
-def expand(arguments: Sequence[str], slide_mpp: float | None) -> list[SlideSource]:
+def expand(
+    arguments: Sequence[str], slide_mpp: float | None, force_slide_mpp: bool = False
+) -> list[SlideSource]:
     """Return the slides that a user's arguments mean, in their order, each once.
 
     Parameters
@@ -59,6 +77,8 @@ def expand(arguments: Sequence[str], slide_mpp: float | None) -> list[SlideSourc
         lists with columns ``slide,mpp`` (paths relative to the list), fsspec URLs.
     slide_mpp : float or None
         For slides whose list gives none.
+    force_slide_mpp : bool
+        Whether the resolution given by the user stands even where a slide says something else.
 
     Returns
     -------
@@ -69,33 +89,69 @@ def expand(arguments: Sequence[str], slide_mpp: float | None) -> list[SlideSourc
     UsageError
         When an argument leads to no slide, or a list cannot be understood.
     """
-    found: dict[str, tuple[str, float | None]] = {}
+    found: dict[str, tuple[str, Listed]] = {}
     for argument in arguments:
         items = list(_slides_of(os.fspath(argument)))
         if not items:
             raise UsageError(f"{argument}: no slides there (known suffixes: {' '.join(sorted(SUFFIXES))})")
-        for path, mpp in items:
+        for path, listed in items:
             key = path if files.is_url(path) else os.path.realpath(path)
-            found.setdefault(key, (path, mpp))
+            _, before = found.setdefault(key, (path, listed))
+            if None not in (before.mpp, listed.mpp) and before.mpp != listed.mpp:
+                raise UsageError(
+                    f"{path}: is listed with two resolutions, {before.mpp:g} ({before.place}) and "
+                    f"{listed.mpp:g} ({listed.place}) um per pixel"
+                )
+            if before.mpp is None and listed.mpp is not None:
+                found[key] = (path, listed)
     if not found:
         raise UsageError("no slides given")
-    sources = [SlideSource(path, _stem(path), mpp or slide_mpp) for path, mpp in found.values()]
-    return _distinct(sources)
+    return _distinct([_source(path, listed, slide_mpp, force_slide_mpp) for path, listed in found.values()])
 
 
-def _slides_of(argument: str) -> Iterator[tuple[str, float | None]]:
+class Listed(NamedTuple):
+    """What a list says about the resolution of a slide, and where; nothing for slides of no list."""
+
+    mpp: float | None = None
+    place: str = ""
+
+
+def _source(path: str, listed: Listed, slide_mpp: float | None, forced: bool) -> SlideSource:
+    said_by = OPTION if listed.mpp is None else "the list"
+    return SlideSource(path, _stem(path), listed.mpp or slide_mpp, said_by, forced)
+
+
+def left_out(arguments: Sequence[str]) -> list[str]:
+    """Return the files in folders among a user's arguments that are taken for no slides.
+
+    Hidden files, what a folder of slides may hold beside them (lists, and files that belong to a slide), and
+    outputs of wsiseg are not named.
+    """
+    found: list[str] = []
+    for argument in map(os.fspath, arguments):
+        folder = files.normalised(argument)
+        if files.is_url(folder) or not os.path.isdir(folder) or len(dicom.series_in(folder)) == 1:
+            continue
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and not name.startswith(".") and not _is_candidate(path):
+                found.append(path)
+    return found
+
+
+def _slides_of(argument: str) -> Iterator[tuple[str, Listed]]:
     argument = files.normalised(argument)
     if files.is_url(argument):
-        yield from ((url, None) for url in _urls_of(argument))
+        yield from ((url, Listed()) for url in _urls_of(argument))
     elif os.path.isdir(argument):
-        yield from ((path, None) for path in _slides_in(argument))
+        yield from ((path, Listed()) for path in _slides_in(argument))
     elif argument.lower().endswith(".csv"):
         yield from _listed(argument)
     elif os.path.lexists(argument):
-        yield argument, None
+        yield argument, Listed()
     elif glob.has_magic(argument):
         paths = sorted(p for p in glob.glob(argument) if _is_candidate(p))
-        yield from ((path, None) for path in _one_per_series(paths))
+        yield from ((path, Listed()) for path in _one_per_series(paths))
     else:
         raise UsageError(f"{argument}: there is no such file or folder")
 
@@ -122,7 +178,12 @@ def _is_candidate(path: str) -> bool:
     if os.path.isdir(path):
         return not _is_mrxs_data(path) and bool(dicom.series_in(path))
     suffix = os.path.splitext(name)[1].lower()
-    return suffix in SUFFIXES or (suffix not in (".csv",) and dicom.series_uid(path) is not None)
+    # slides that cannot be read are refused by name, not passed over
+    return (
+        suffix in SUFFIXES
+        or suffix in containers.UNREADABLE
+        or (suffix not in (".csv",) and dicom.series_uid(path) is not None)
+    )
 
 
 def _is_mrxs_data(folder: str) -> bool:
@@ -152,17 +213,17 @@ def _urls_of(url: str) -> list[str]:
     return [f"{scheme}://{p}" for p in sorted(fs.glob(path)) if _is_candidate(p)]
 
 
-def _listed(path: str) -> Iterator[tuple[str, float | None]]:
+def _listed(path: str) -> Iterator[tuple[str, Listed]]:
+    text = _list_text(path)
+    header = text.partition("\n")[0]
+    # what spreadsheets write where the comma is the decimal sign, and as "Unicode text"
+    delimiter = max(",;\t", key=header.count)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            # what spreadsheets write where the comma is the decimal sign
-            semicolons = ";" in header and "," not in header
-            rows = list(csv.DictReader(file, skipinitialspace=True, delimiter=";" if semicolons else ","))
-            reader = rows[0].keys() if rows else ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=delimiter)
+        rows = list(lines)
+    except csv.Error as error:
         raise UsageError(f"{path}: cannot be read as a CSV list: {error}") from None
+    reader = rows[0].keys() if rows else ()
     columns = {str(name).strip().lower(): name for name in reader if name is not None}
     if "slide" not in columns:
         found = ", ".join(sorted(columns)) or "no rows"
@@ -177,13 +238,27 @@ def _listed(path: str) -> Iterator[tuple[str, float | None]]:
             raise UsageError(f"{path}, line {number}: {slide!r} cannot be the name of a file")
         given = (row.get(columns.get("mpp", ""), None) or "").strip()
         try:
-            mpp = float(given.replace(",", ".") if semicolons else given) if given else None
+            mpp = float(given if delimiter == "," else given.replace(",", ".")) if given else None
         except ValueError:
             mpp = math.nan
         if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
             raise UsageError(f"{path}, line {number}: mpp is {given!r}, not a positive number")
         inside = files.is_url(slide) or os.path.isabs(slide)
-        yield (slide if inside else os.path.join(os.path.dirname(path), slide)), mpp
+        place = f"{os.path.basename(path)}, line {number}"
+        yield (slide if inside else os.path.join(os.path.dirname(path), slide)), Listed(mpp, place)
+
+
+def _list_text(path: str) -> str:
+    """Return the text of a list: UTF-8, or UTF-16 with a byte order mark, as spreadsheets save it."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is no UTF-8 text; save the list as CSV UTF-8") from None
 
 
 def _stem(path: str) -> str:

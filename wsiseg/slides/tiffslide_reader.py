@@ -9,15 +9,20 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tiffslide
 from numpy.typing import NDArray
 
-from wsiseg.slides.facts import Facts, credible_mpp, snapped_downsamples
-from wsiseg.slides.reader import Slide
-from wsiseg.slides.segments import SegmentedPage, UnsupportedPageError
+from wsiseg.slides.facts import Facts
+from wsiseg.slides.orientation import shown_size
+from wsiseg.slides.resolution import Statement
+from wsiseg.slides.segments import SegmentedPage
+from wsiseg.slides.slide import Slide
+from wsiseg.slides.tiff_layout import TiffLayout, UnsupportedPageError, read_layout
+from wsiseg.slides.tiff_resolution import FROM_TAGS, description
 from wsiseg.tiles import Box
 
 
@@ -36,31 +41,20 @@ class TiffHandle:
         self.slide = tiffslide.TiffSlide(path)
         try:
             self.file = self.slide.ts_tifffile
-            self.properties = self.slide.properties
+            try:
+                self.properties = self.slide.properties
+            except NotImplementedError:
+                # planes and pages that tiffslide has no word for; their layout is read below
+                self.properties = {"tiff.ImageDescription": description(self.file)}
             if self.properties.get("tiffslide.series-composition") is not None:
                 raise UnsupportedPageError("it is composed of several scans; OpenSlide reads those")
-            series = self.file.series[self.properties["tiffslide.series-index"]]
-            lock, pages = threading.Lock(), [one_page(level) for level in series.levels]
-            self.levels = [SegmentedPage(page, lock) for page in pages]
-            self.dimensions = tuple((int(page.imagewidth), int(page.imagelength)) for page in pages)
+            lock, self.layout = threading.Lock(), read_layout(self.file)
+            self.levels = [SegmentedPage(planes, lock) for planes in self.layout.levels]
         except BaseException:
             self.slide.close()
             raise
         # the last thread that reads lets go of the file, whenever that is
         weakref.finalize(self, self.file.close)
-
-
-def one_page(series: Any) -> Any:
-    """Return the only page of a level.
-
-    Raises
-    ------
-    UnsupportedPageError
-        When it has several: channels, focal planes, time points.
-    """
-    if len(series.pages) != 1 or series.pages[0] is None:
-        raise UnsupportedPageError(f"it has {len(series.pages)} planes ({series.axes}), not one RGB image")
-    return series.pages[0].aspage()
 
 
 class TiffSlideSlide(Slide):
@@ -88,9 +82,14 @@ class TiffSlideSlide(Slide):
             for page in handle.levels:
                 page.check_inside_file()
         properties = {k: str(v) for k, v in handle.properties.items() if v is not None}
-        mpp, warnings = credible_mpp(*stated_mpp(handle))
-        dims = handle.dimensions
-        return Facts(dims, snapped_downsamples(dims), mpp, properties, warnings)
+        layout: TiffLayout = handle.layout
+        return Facts(
+            tuple(shown_size(size, layout.orientation) for size in layout.sizes),
+            _with_header(layout, properties),
+            properties,
+            layout.warnings,
+            layout.orientation,
+        )
 
     def page(self, level: int) -> SegmentedPage:
         """Return the tiles of a level."""
@@ -107,35 +106,11 @@ class TiffSlideSlide(Slide):
         return page
 
 
-def stated_mpp(handle: TiffHandle) -> tuple[object, object]:
-    """Return what the file says about micrometres per pixel in x and y, None where nothing.
-
-    OME-XML first, then ImageJ's unit, then the vendor's header or the resolution tags.
-    """
-    if handle.file.is_ome:
-        from defusedxml import DefusedXmlException, ElementTree
-
-        try:
-            root = ElementTree.fromstring(handle.file.ome_metadata)
-        except DefusedXmlException:
-            raise ValueError("its OME-XML declares entities, which are refused") from None
-        pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
-        if pixels is not None and "PhysicalSizeX" in pixels.attrib:
-            return tuple(_in_um(pixels, f"PhysicalSize{axis}") for axis in "XY")  # type: ignore[return-value]
-    imagej = handle.file.imagej_metadata or {}
-    if str(imagej.get("unit", "")).strip().lower() in ("micron", "um", "\u00b5m", "\\u00b5m", "microns"):
-        tags = handle.file.pages.first.tags
-        px_per_um = [tags.valueof(code) for code in (282, 283)]
-        if all(isinstance(v, tuple) and v[0] for v in px_per_um):
-            return tuple(v[1] / v[0] for v in px_per_um)
-    return handle.properties.get("tiffslide.mpp-x"), handle.properties.get("tiffslide.mpp-y")
-
-
-def _in_um(pixels: Any, name: str) -> object:
-    units = {"nm": 1e-3, "\u00b5m": 1.0, "\u03bcm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
-    value = pixels.attrib.get(name)
-    factor = units.get(pixels.attrib.get(f"{name}Unit", "um"))
-    try:
-        return None if value is None or factor is None else float(value) * factor
-    except ValueError:
-        return value
+def _with_header(layout: TiffLayout, properties: Mapping[str, str]) -> tuple[Statement, ...]:
+    """Return what the file says, with what tiffslide finds in a scanner's own header before the tags."""
+    found = Statement.of("its header", *(properties.get(f"tiffslide.mpp-{axis}") for axis in "xy"))
+    known = layout.statements
+    if found is None or any(not s.is_nominal and s.mpp_x == found.mpp_x for s in known):
+        return known
+    before = [s for s in known if s.source != FROM_TAGS and not s.is_nominal]
+    return (*before, found, *(s for s in known if s not in before))

@@ -1,4 +1,4 @@
-"""Where the tissue of a slide is: found, drawn by the user, or everywhere."""
+"""Where the tissue of a slide is: a mask over level 0."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from wsiseg.config import TissueConfig
-from wsiseg.slides.reader import Slide
-
-SHORTEST_SIDE_PX = 128
-FINE_MASK_PX = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,49 +54,3 @@ class Tissue:
         padded = np.pad(self.mask, 1).astype(np.float64)
         # contours run half way between pixel centres; the padding shifts by one, the centre by a half
         return [(line[:, ::-1] - 0.5) * self.scale_l0 for line in find_contours(padded, 0.5)]
-
-
-def everywhere(slide: Slide) -> Tissue:
-    """Return a mask of one pixel that says tissue for the whole slide."""
-    return Tissue(np.ones((1, 1), np.bool_), float(max(slide.dimensions)))
-
-
-def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
-    """Find where a slide has tissue.
-
-    Parameters
-    ----------
-    slide : Slide
-    config : TissueConfig
-    slide_mpp : float
-        Micrometres per level-0 pixel.
-
-    Returns
-    -------
-    Tissue
-        All False for an empty slide.
-
-    Raises
-    ------
-    SlideError
-        When the slide cannot be decoded.
-    UsageError
-        When the user's mask cannot be read or does not fit the slide.
-    """
-    scale_l0 = max(1.0, config.mpp / slide_mpp)
-    if config.mask is not None:
-        from wsiseg.slides.tissue_mask import read_mask
-
-        return read_mask(config.mask, slide.dimensions, scale_l0)
-    if not config.detect:
-        return everywhere(slide)
-    from wsiseg.slides.overview import read_overview
-    from wsiseg.slides.tissue_detector import detect
-
-    # a small image needs finer mask pixels, or its mask would be a handful of them; a long and thin one not
-    width, height = slide.dimensions
-    finest_useful = max(min(width, height) / SHORTEST_SIDE_PX, math.sqrt(width * height / FINE_MASK_PX))
-    overview = read_overview(slide, max(1.0, min(scale_l0, finest_useful)))
-    mask = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
-    # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
-    return Tissue(mask | ~overview.known, overview.scale_l0)

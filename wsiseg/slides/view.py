@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsiseg.errors import SlideError
-from wsiseg.slides.reader import Slide
 from wsiseg.slides.resample import Taps, resample, taps
+from wsiseg.slides.resolution import Statement
+from wsiseg.slides.slide import Slide
 from wsiseg.tiles import Box
 
 SAME_MPP = 0.05
@@ -29,11 +30,17 @@ class SlideView:
     slide : Slide
     mpp : float
         Micrometres per pixel asked for.
-    slide_mpp : float, optional
-        Micrometres per level-0 pixel, where the slide does not say or is wrong.
+    slide_mpp : float or Statement, optional
+        Micrometres per level-0 pixel as the user says: for a slide that does not say it.
+    forced : bool
+        Whether the user's word stands even where the slide says something else.
 
     Attributes
     ----------
+    resolution : Resolution
+        How it was decided what level 0 measures.
+    warnings : tuple of str
+        What is odd about the slide, its resolution included.
     width, height : int
         Size of the frame in its own pixels.
     mpp : float
@@ -49,19 +56,25 @@ class SlideView:
         When neither the slide nor the caller says what level 0 measures.
     """
 
-    def __init__(self, slide: Slide, mpp: float, slide_mpp: float | None = None) -> None:
+    def __init__(
+        self, slide: Slide, mpp: float, slide_mpp: float | Statement | None = None, forced: bool = False
+    ) -> None:
         if not (math.isfinite(mpp) and mpp > 0):
             raise ValueError(f"mpp must be a positive number, not {mpp}")
-        mpp_l0 = slide_mpp if slide_mpp is not None else slide.mpp
+        if isinstance(slide_mpp, (int, float)):
+            slide_mpp = Statement("--slide-mpp", slide_mpp, slide_mpp)
+        if slide_mpp is not None and not (math.isfinite(slide_mpp.mpp_x) and slide_mpp.mpp_x > 0):
+            raise ValueError(f"slide_mpp must be a positive number, not {slide_mpp.mpp_x}")
+        self.resolution = slide.resolution(slide_mpp, forced)
+        self.warnings = (*slide.facts.warnings, *self.resolution.warnings)
+        mpp_l0 = self.resolution.mpp
         if mpp_l0 is None:
-            reason = f" ({'; '.join(slide.warnings)})" if slide.warnings else ""
+            reason = f" ({'; '.join(self.warnings)})" if self.warnings else ""
             raise SlideError(
                 slide.path,
-                f"does not say how many micrometres a pixel measures{reason}; give --slide-mpp, "
-                "or a CSV list with columns slide,mpp",
+                f"does not say how many micrometres a pixel measures{reason}; give "
+                f"--slide-mpp{self.resolution.hint}, or a CSV list with columns slide,mpp",
             )
-        if not (math.isfinite(mpp_l0) and mpp_l0 > 0):
-            raise ValueError(f"slide_mpp must be a positive number, not {mpp_l0}")
         self.slide = slide
         self.slide_mpp = mpp_l0
         downsamples = slide.level_downsamples

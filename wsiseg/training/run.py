@@ -80,6 +80,7 @@ def fit(
     *,
     reader: str = "auto",
     slide_mpp: float | None = None,
+    force_slide_mpp: bool = False,
     tissue: TissueConfig | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -108,6 +109,8 @@ def fit(
         auto, openslide, tiffslide or image.
     slide_mpp : float, optional
         Micrometres per level-0 pixel of slides that do not say.
+    force_slide_mpp : bool
+        Whether the resolution given by the user stands even where a slide says something else.
     tissue : TissueConfig, optional
         How tissue is found on slides.
     device : str
@@ -153,7 +156,7 @@ def fit(
     config, observer, folder = config or default_preset(), observer or Observer(), RunFolder(Path(output))
     where, voter = torch.device(resolve_device(device)), find_prior(config, prior)
     sources, failures = _open_all(
-        expand([os.fspath(s) for s in slides], slide_mpp), config, reader, tissue, observer
+        expand([os.fspath(s) for s in slides], slide_mpp, force_slide_mpp), config, reader, tissue, observer
     )
     matched = None if labels is None else _match(sources, labels)
     now = identity(config, sources, matched, where.type, voter)
@@ -396,6 +399,9 @@ def _open_all(
         raise UsageError(f"{unknown[0]}{more}")
     for error in failures:
         observer.message(f"left out: {error}")
+    for source in sources:
+        for warning in source.warnings:
+            observer.message(f"{source.name}: {warning}")
     if not sources:
         if len(failures) == 1:
             raise failures[0]
@@ -407,7 +413,7 @@ def _open_all(
 def _match(sources: Sequence[TrainingSource], labels: str | os.PathLike[str]) -> dict[str, Path]:
     from wsiseg.evaluation.labels import match_labels
 
-    return match_labels([SlideSource(s.path, s.name, s.slide_mpp) for s in sources], labels)
+    return match_labels([SlideSource(s.path, s.name, s.slide_mpp, forced=True) for s in sources], labels)
 
 
 def _described(source: TrainingSource) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from wsiseg.errors import SlideError
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.slides import open_slide
 from wsiseg.slides.sampling import sample_tissue
-from wsiseg.slides.tissue import Tissue, find_tissue
+from wsiseg.slides.tissue import Tissue
+from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
@@ -45,8 +46,8 @@ class TrainingSource:
     ----------
     name, path, reader : str
         How it is called and opened.
-    slide_mpp : float or None
-        Micrometres per level-0 pixel, where the user gave it.
+    slide_mpp : float
+        Micrometres per level-0 pixel, as it was decided.
     width, height : int
         Size of the frame at the model's resolution, in pixels.
     size_l0 : (int, int)
@@ -61,12 +62,14 @@ class TrainingSource:
         Side of such a tissue pixel in frame pixels.
     table : float32 (3, 256, 3)
         What the network sees of a pixel, see `wsiseg.network.appearance`.
+    warnings : tuple of str
+        What is odd about it, in words.
     """
 
     name: str
     path: str
     reader: str
-    slide_mpp: float | None
+    slide_mpp: float
     width: int
     height: int
     size_l0: tuple[int, int]
@@ -75,6 +78,7 @@ class TrainingSource:
     places: npt.NDArray[np.int32] | None
     place_px: int
     table: npt.NDArray[np.float32]
+    warnings: tuple[str, ...] = ()
 
 
 def check_sources(
@@ -104,7 +108,7 @@ def check_sources(
 
 def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: TissueConfig) -> TrainingSource:
     with open_slide(source.path, reader) as slide:
-        view = SlideView(slide, config.mpp, source.mpp)
+        view = SlideView(slide, config.mpp, source.given, source.forced)
         crop = config.crop_px
         if view.width < crop or view.height < crop:
             raise SlideError(
@@ -125,7 +129,7 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             name=source.name,
             path=source.path,
             reader=slide.reader,
-            slide_mpp=source.mpp,
+            slide_mpp=view.slide_mpp,
             width=view.width,
             height=view.height,
             size_l0=slide.dimensions,
@@ -134,6 +138,7 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             places=places,
             place_px=place_px,
             table=table,
+            warnings=view.warnings,
         )
 
 
@@ -170,7 +175,7 @@ class OpenViews:
                 return self._views[source.path][0]
         slide = open_slide(source.path, source.reader)
         slide.kept_bytes = KEPT_BYTES
-        view = SlideView(slide, self._mpp, source.slide_mpp)
+        view = SlideView(slide, self._mpp, source.slide_mpp, forced=True)
         width, height = source.size_l0
         cost = 3 * width * height if source.reader == "image" else SLIDE_BYTES
         with self._lock:

@@ -17,7 +17,7 @@ from wsiseg.store.slide_store import STAIN_DOWNSAMPLE
 from wsiseg.tiles import Box, Grid
 
 if TYPE_CHECKING:
-    from wsiseg.slides.reader import Slide
+    from wsiseg.slides.slide import Slide
     from wsiseg.store.slide_store import SlideStore
 
 Rgb = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from wsiseg.command_text import command_line
 from wsiseg.errors import SlideError, StoreError
 from wsiseg.inference.export import open_finished
 from wsiseg.slides import files, open_slide
-from wsiseg.slides.reader import Slide
+from wsiseg.slides.slide import Slide
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.viewer.backdrop import Backdrop, SlideBackdrop, StainBackdrop
 from wsiseg.viewer.nuclei import Nuclei

@@ -1,0 +1,44 @@
+"""Slides of several files that are not all there, and formats that cannot be read: refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from small_slides import picture
+
+from wsiseg.errors import SlideError
+from wsiseg.slides import open_slide
+
+
+@pytest.mark.parametrize("reader", ["auto", "image"])
+def test_mrxs_without_its_folder(tmp_path: Path, reader: str) -> None:
+    Image.fromarray(picture(60, 80)).save(tmp_path / "alone.mrxs", format="JPEG")
+    with pytest.raises(SlideError, match=r"data folder 'alone' is missing"):
+        open_slide(tmp_path / "alone.mrxs", reader)
+    (tmp_path / "alone").mkdir()
+    with pytest.raises(SlideError, match=r"no Slidedat\.ini"):
+        open_slide(tmp_path / "alone.mrxs", reader)
+
+
+def test_vms_without_one_of_its_images(tmp_path: Path) -> None:
+    text = "[Virtual Microscope Specimen]\nImageFile=a.jpg\nImageFile(1,0)=b.jpg\nMapFile=map.jpg\n"
+    (tmp_path / "a.vms").write_text(text)
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with pytest.raises(SlideError, match=r"'b\.jpg' is missing"):
+        open_slide(tmp_path / "a.vms")
+
+
+@pytest.mark.parametrize("suffix", ["isyntax", "vsi", "lif", "ISYNTAX"])
+def test_formats_that_nothing_reads(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a.{suffix}").write_bytes(b"\x01\x02" * 50)
+    with pytest.raises(SlideError, match="OME-TIFF"):
+        open_slide(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["ndpi", "bif", "czi", "svslide", "docx"])
+def test_a_picture_under_a_container_s_suffix_is_no_image(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(picture(60, 80)).save(tmp_path / f"a.{suffix}", format="JPEG")
+    with pytest.raises(SlideError, match="no plain image"):
+        open_slide(tmp_path / f"a.{suffix}")

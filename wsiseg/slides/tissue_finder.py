@@ -1,0 +1,58 @@
+"""Find the tissue of a slide: where it is seen, where the user drew it, or everywhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from wsiseg.config import TissueConfig
+from wsiseg.slides.overview import read_overview
+from wsiseg.slides.slide import Slide
+from wsiseg.slides.tissue import Tissue
+from wsiseg.slides.tissue_detector import detect
+from wsiseg.slides.tissue_mask import read_mask
+
+SHORTEST_SIDE_PX = 128
+FINE_MASK_PX = 2**20
+
+
+def everywhere(slide: Slide) -> Tissue:
+    """Return a mask of one pixel that says tissue for the whole slide."""
+    return Tissue(np.ones((1, 1), np.bool_), float(max(slide.dimensions)))
+
+
+def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
+    """Find where a slide has tissue.
+
+    Parameters
+    ----------
+    slide : Slide
+    config : TissueConfig
+    slide_mpp : float
+        Micrometres per level-0 pixel.
+
+    Returns
+    -------
+    Tissue
+        All False for an empty slide.
+
+    Raises
+    ------
+    SlideError
+        When the slide cannot be decoded.
+    UsageError
+        When the user's mask cannot be read or does not fit the slide.
+    """
+    scale_l0 = max(1.0, config.mpp / slide_mpp)
+    if config.mask is not None:
+        return read_mask(config.mask, slide.dimensions, scale_l0)
+    if not config.detect:
+        return everywhere(slide)
+    # a small image needs finer mask pixels, or its mask would be a handful of them; a long and thin one not
+    width, height = slide.dimensions
+    finest_useful = max(min(width, height) / SHORTEST_SIDE_PX, math.sqrt(width * height / FINE_MASK_PX))
+    overview = read_overview(slide, max(1.0, min(scale_l0, finest_useful)))
+    mask = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
+    # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
+    return Tissue(mask | ~overview.known, overview.scale_l0)
