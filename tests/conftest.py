@@ -19,6 +19,11 @@ settings.load_profile("wsiseg")
 SHARED_DATA = Path(os.environ.get("WSISEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of single tests."""
+    parser.addoption("--kills", type=int, default=4, help="workers of a cluster to kill (default: 4)")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real slides and images beside the project; tests that need them skip where they are not."""

@@ -44,10 +44,10 @@ def running(
 
 
 @contextmanager
-def scheduler(folder: Path, host: str = "127.0.0.1", **how: object) -> Iterator[str]:
-    """Give the address of a scheduler."""
+def scheduler(folder: Path, host: str = "127.0.0.1", port: int = 0, **how: object) -> Iterator[str]:
+    """Give the address of a scheduler; any free port if 0."""
     place = folder / f"scheduler-{os.urandom(4).hex()}.json"
-    options = ("--scheduler-file", place, "--no-dashboard", "--port", 0, "--host", host)
+    options = ("--scheduler-file", place, "--no-dashboard", "--port", port, "--host", host)
     with running("distributed.cli.dask_scheduler", *options, cwd=folder, **how):  # type: ignore[arg-type]
         until(place.exists)
         yield json.loads(place.read_text())["address"]
@@ -64,6 +64,22 @@ def worker(
     given = (address, *plain, *threads, *options)
     with running("distributed.cli.dask_worker", *given, env=env, cwd=folder, **how) as process:  # type: ignore[arg-type]
         yield process
+
+
+def predicting(
+    slides: Sequence[Path], out: Path, model: Path, address: str, tile_px: int, patience_s: float = 120
+) -> subprocess.Popen[str]:
+    """Start `wsiseg predict` on a cluster, with the time that it waits for lost workers or scheduler."""
+    code = (
+        "import runpy; from functools import partial; from wsiseg.inference import remote;"
+        f"remote.connected = partial(remote.connected, patience_s={patience_s});"
+        "runpy.run_module('wsiseg', run_name='__main__')"
+    )
+    command = ["predict", *slides, "-o", out, "-m", model, "--tile-size", tile_px, "--scheduler", address]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, command)],
+        env=command_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, ObjectsConfig
-from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.numbering import numbered_nuclei, sorted_keys
 from wsiseg.inference.plan import label_tasks, object_tasks
 from wsiseg.inference.stages import ObjectsJob

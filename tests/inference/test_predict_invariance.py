@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
-from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.numbering import numbered_nuclei
 from wsiseg.inference.outputs import Observer

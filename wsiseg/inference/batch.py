@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
-from wsiseg.inference.graph import Cluster, open_cluster
+from wsiseg.inference.clusters import open_cluster
+from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.naming import outputs_of
 from wsiseg.inference.outputs import Guarded, Observer, Outputs, SlideReport

@@ -12,7 +12,7 @@ from typing import Any
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.errors import StoreError
 from wsiseg.inference.again import nuclei_again
-from wsiseg.inference.graph import open_cluster
+from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.outputs import STORE, Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
 from wsiseg.machine.cores import available_cores

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -14,7 +13,6 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 
 from wsiseg.inference.stages import StageResult
-from wsiseg.machine.allocator import share_arenas
 
 Key = tuple[str, int, int]
 Stage = Callable[..., StageResult]
@@ -117,23 +115,3 @@ def _delayed(tasks: Mapping[Key, Task]) -> dict[Key, Delayed]:
 
 def _call(stage: Stage, job: Any, arguments: tuple[Any, ...], _after: list[Any]) -> StageResult:
     return stage(job, *arguments)
-
-
-@contextmanager
-def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
-    """Give the cluster of an address, or threads of this process.
-
-    Raises
-    ------
-    UsageError
-        If no scheduler answers at the address.
-    """
-    if scheduler is None:
-        share_arenas()
-        with ThreadPoolExecutor(workers, thread_name_prefix="wsiseg") as pool:
-            yield LocalCluster(pool, workers)
-        return
-    from wsiseg.inference.remote import connected
-
-    with connected(scheduler) as cluster:
-        yield cluster

@@ -1,0 +1,204 @@
+"""Tasks handed to a Dask cluster a few at a time, and their results taken back.
+
+The client keeps what must wait for what and hands over what is ready: so a worker that dies takes with it
+nothing but the tasks it was running, and the scheduler never holds more than a few tasks a thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import zlib
+from collections import Counter, deque
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+from distributed import Future, KilledWorker
+from distributed.protocol.serialize import deserialize_bytes, serialize_bytes
+
+from wsiseg.errors import ClusterError
+from wsiseg.inference.connection import GPU, LOOK_EVERY_S, Connection, Workers, has_gpu
+from wsiseg.inference.environment import Terms, admit
+from wsiseg.inference.graph import Key, OnResult, Stage, Task
+from wsiseg.inference.stages import StageResult
+
+# Tasks handed over for each thread: enough that none waits for the client, few enough to forget.
+TASKS_A_THREAD = 4
+# Of a task that raises something, which may be a file system's bad moment.
+RETRIES = 2
+# Workers that must die while running a task alone before it is given up.
+DEATHS_ALONE = 3
+
+
+class Handover:
+    """Runs tasks on a cluster until all are done, or the scheduler is lost.
+
+    Parameters
+    ----------
+    connection : Connection
+    tasks : dict
+        Each leaves it when it is done; those that a task waits for and that are not in it are done.
+    terms : Terms or None
+        What each worker is checked against before its first task.
+    on_result : callable
+    """
+
+    def __init__(
+        self, connection: Connection, tasks: dict[Key, Task], terms: Terms | None, on_result: OnResult
+    ) -> None:
+        self._connection, self._tasks, self._terms, self._on_result = connection, tasks, terms, on_result
+        jobs = {id(task.job): task.job for task in tasks.values()}
+        self._jobs = {number: packed(job) for number, job in jobs.items()}
+        self._open = {key: {other for other in task.after if other in tasks} for key, task in tasks.items()}
+        self._dependents: dict[Key, list[Key]] = {}
+        for key, before in self._open.items():
+            for other in before:
+                self._dependents.setdefault(other, []).append(key)
+        self._ready = deque(key for key, before in self._open.items() if not before)
+        self._futures: dict[Key, Future[Any]] = {}
+        self._ended: queue.SimpleQueue[Key] = queue.SimpleQueue()
+        self._suspects: deque[Key] = deque()
+        self._alone: Key | None = None
+        self._deaths: Counter[Key] = Counter()
+        self._resources: dict[str, float] = {}
+        self._room, self._look_at = 0, 0.0
+
+    def finish(self) -> None:
+        """Hand over and take back until all is done.
+
+        Raises
+        ------
+        SchedulerLostError
+            If the scheduler is lost; the tasks that are left may be handed over again.
+        ClusterError
+            If there are no workers for long, or a task that cannot be given up kills its workers.
+        """
+        try:
+            while self._tasks:
+                self._look_at_workers()
+                self._hand_over()
+                for key, result in self._results(self._wait()):
+                    self._futures.pop(key).release()
+                    if result is None:
+                        self._suspects.append(key)
+                        continue
+                    self._on_result(result)
+                    del self._tasks[key]
+                    self._release_dependents(key)
+        finally:
+            self._connection.cancel(list(self._futures.values()))
+
+    def _look_at_workers(self) -> None:
+        """See, now and then, which workers there are; those that joined are used from now on."""
+        if time.monotonic() < self._look_at:
+            return
+        workers = self._connection.workers()
+        if self._resources and any(task.needs_network for task in self._tasks.values()):
+            workers |= self._connection.workers(with_gpu=True)
+        self._resources = gpu_share(workers)
+        self._room = TASKS_A_THREAD * sum(worker["nthreads"] for worker in workers.values())
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+
+    def _hand_over(self) -> None:
+        while self._ready and len(self._futures) < self._room:
+            self._submit(self._ready.popleft())
+        if not self._futures and self._suspects:
+            self._alone = self._suspects.popleft()
+            self._submit(self._alone)
+
+    def _submit(self, key: Key) -> None:
+        task = self._tasks[key]
+        self._futures[key] = self._connection.submit(
+            _call, task.stage, self._jobs[id(task.job)], task.arguments, self._terms,
+            key=f"wsiseg-{'-'.join(map(str, key))}-{uuid4().hex[:12]}", retries=RETRIES,
+            resources=self._resources if task.needs_network else None,
+        )  # fmt: skip
+        self._listen(key)
+
+    def _listen(self, key: Key) -> None:
+        self._futures[key].add_done_callback(lambda _: self._ended.put(key))
+
+    def _wait(self) -> list[Key]:
+        """Return the tasks that ended, if any did within a while."""
+        ended = []
+        with suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=LOOK_EVERY_S))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
+
+    def _results(self, ended: list[Key]) -> list[tuple[Key, StageResult | None]]:
+        # Done, but on a worker that died since: Dask does it again.
+        lost = {key for key in ended if self._futures[key].status in ("lost", "pending")}
+        for key in lost:
+            self._listen(key)
+        ended = [key for key in ended if key not in lost]
+        futures = [self._futures[key] for key in ended]
+        if all(future.status == "finished" for future in futures):
+            return list(zip(ended, self._connection.gather(futures), strict=True))
+        return [(key, self._result(key)) for key in ended]
+
+    def _result(self, key: Key) -> StageResult | None:
+        """Return the result of a task; None if workers died that had it among others.
+
+        Dask blames all that a worker had before it when it died. So the task is tried again, alone.
+        """
+        future, task = self._futures[key], self._tasks[key]
+        if future.status == "finished":
+            result: StageResult = self._connection.gather([future])[0]
+            return result
+        if future.status == "cancelled":
+            raise self._connection.lost()
+        error = self._connection.failure_of(future)
+        if not isinstance(error, KilledWorker):
+            raise error
+        if key == self._alone:
+            self._deaths[key] += error.allowed_failures + 1
+        if self._deaths[key] < DEATHS_ALONE:
+            return None
+        cause = "every worker that tried it died (out of memory?)"
+        if task.give_up is None:
+            raise ClusterError(f"{key[0]} of tile {key[1]}, {key[2]}: {cause}") from error
+        return task.give_up(task.job, *task.arguments, cause)
+
+    def _release_dependents(self, key: Key) -> None:
+        for other in self._dependents.pop(key, []):
+            self._open[other].discard(key)
+            if not self._open[other]:
+                # Nuclei before further blocks: what is whole is out of the way.
+                self._ready.appendleft(other)
+
+
+def gpu_share(workers: Workers) -> dict[str, float]:
+    """Return what a block takes of a worker's resource GPU: so little that all its threads find room.
+
+    One thread is at the GPU, the others read the next blocks and write the last. Nothing where no worker was
+    started with `--resources GPU=1`: then all run the network.
+    """
+    threads = [worker["nthreads"] for worker in workers.values() if has_gpu(worker)]
+    return {GPU: 0.999 / max(threads)} if threads else {}
+
+
+def packed(job: Any) -> bytes:
+    """Return a job as bytes, which go with each of its tasks: no worker needs another to have it."""
+    return zlib.compress(serialize_bytes(job), 1)
+
+
+_UNPACKING = threading.Lock()
+
+
+@lru_cache(maxsize=4)
+def _unpacked(job: bytes) -> Any:
+    return deserialize_bytes(zlib.decompress(job))
+
+
+def _call(stage: Stage, job: bytes, arguments: tuple[Any, ...], terms: Terms | None) -> StageResult:
+    if terms is not None:
+        admit(terms)
+    # One thread opens slide and store, the others wait for them.
+    with _UNPACKING:
+        opened = _unpacked(job)
+    return stage(opened, *arguments)
