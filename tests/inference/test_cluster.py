@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
@@ -238,11 +238,13 @@ def test_when_the_last_worker_is_lost_the_run_waits_and_then_ends_in_words(
 ) -> None:
     tasks = {("n", 0, col): Task(where, 0.1, (0, col), needs_network=True) for col in range(100)}
     results: list[StageResult] = []
-    with (
-        worker(bare, tmp_path, *options) as last,
-        worker(bare, tmp_path) if options else nullcontext(),
-        connected(bare, patience_s=2) as cluster,
-    ):
+    with ExitStack() as stack:
+        last = stack.enter_context(worker(bare, tmp_path, *options))
+        if options:
+            stack.enter_context(worker(bare, tmp_path))
+        patient = stack.enter_context(connected(bare))
+        until(lambda: len(patient.connection.workers()) == 1 + bool(options))
+        cluster = stack.enter_context(connected(bare, patience_s=2))
 
         def on_result(result: StageResult) -> None:
             results.append(result)
