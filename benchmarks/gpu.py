@@ -29,13 +29,16 @@ from wsiseg.network.engine import make_engine
 from wsiseg.network.model import load_model
 from wsiseg.report.training_run import redraw
 from wsiseg.slides import open_slide
+from wsiseg.slides.sources import expand
 from wsiseg.slides.view import SlideView
 from wsiseg.store.blocks import SHARD_PX
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.tiles import Grid
-from wsiseg.training import run
-from wsiseg.training.config import preset
+from wsiseg.training.fit import fit_slides
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.observer import Observer
+from wsiseg.training.presets import preset
 
 IMAGES, IMAGE_PX = 30, 1000
 MAY_DIFFER = 1e-4
@@ -80,8 +83,8 @@ def measure_fit(folder: Path, device: str, epochs: int) -> dict[str, Took]:
     for seed in range(IMAGES):
         slide = SyntheticSlide(IMAGE_PX, IMAGE_PX, seed=seed, tissue_share=1, pen=False)
         write_synthetic(images / f"{seed:02}.tif", slide)
-    config = preset("paper", epochs=epochs)
-    trained = took(lambda: run.fit([str(images)], out, config, device=device, slide_mpp=0.25))
+    config, slides = FitConfig(preset("paper", epochs=epochs), device=device), expand([str(images)], 0.25)
+    trained = took(lambda: fit_slides(slides, out, None, config, Observer()))
     return {
         f"fit, ten repeats of {epochs} epochs": trained,
         "their figures and report": took(lambda: redraw(out)),

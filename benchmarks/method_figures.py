@@ -18,7 +18,8 @@ from PIL import Image
 
 import wsiseg
 from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
-from wsiseg.training.config import preset
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.presets import preset
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIDE_PX = 500
@@ -48,8 +49,9 @@ def draw(work: Path, name: str, slides: int, epochs: int) -> None:
         if not path.exists():
             slide = SyntheticSlide(SIDE_PX, SIDE_PX, seed=seed, tissue_share=1.0, pen=False)
             write_synthetic_image(path, slide)
-    config = preset(name, repeats=1, epochs=epochs, consensus_epochs=0, validation_crops=6)
-    fitted = wsiseg.fit([folder], work / f"run-{name}", config, slide_mpp=0.25, threads=1)
+    training = preset(name, repeats=1, epochs=epochs, consensus_epochs=0, validation_crops=6)
+    config = FitConfig(training, threads=1)
+    fitted = wsiseg.fit([folder], work / f"run-{name}", slide_mpp=0.25, config=config)
     for number in (1, 4):
         with Image.open(work / f"run-{name}" / "repeat-01" / f"figure{number}.png") as figure:
             figure.convert("RGB").save(IMAGES / f"method-figure{number}.jpg", quality=82, optimize=True)

@@ -32,7 +32,7 @@ from harness.tables import summary, table1, table2
 
 from wsiseg.errors import WsisegError
 from wsiseg.evaluation.files import write_text
-from wsiseg.training.config import preset
+from wsiseg.training.presets import preset
 
 # Setting of table 1 -> (name in TrainingConfig, values, the paper's medians).
 ABLATIONS = {

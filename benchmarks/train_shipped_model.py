@@ -16,7 +16,8 @@ from pathlib import Path
 
 import wsiseg
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.training.config import preset
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.presets import preset
 
 # File below DATA: micrometres per pixel.
 FREE = {
@@ -54,11 +55,12 @@ def main(data: Path, run: Path) -> None:
     both = listed(slides / "slides.csv", free + generated)
 
     prior = run.with_name(f"{run.name}-prior")
-    wsiseg.fit([first], prior, preset("default", jitter=JITTER, shift=SHIFT, **PRIOR), threads=1)
-    config = preset(
+    training = preset("default", jitter=JITTER, shift=SHIFT, **PRIOR)
+    wsiseg.fit([first], prior, config=FitConfig(training, threads=1))
+    training = preset(
         "default", jitter=JITTER, shift=SHIFT, consensus_crop_px=CROP_PX, consensus_gap_weight=GAP_WEIGHT
     )
-    result = wsiseg.fit([both], run, config, prior=prior, threads=1)
+    result = wsiseg.fit([both], run, config=FitConfig(training, prior=str(prior), threads=1))
     PACKAGED.parent.mkdir(exist_ok=True)
     shutil.copyfile(run / "model.safetensors", PACKAGED)
     print(f"{PACKAGED}: repeat {result.choice.repeat}, score {result.choice.score:.3f}")

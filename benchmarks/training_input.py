@@ -24,9 +24,11 @@ from harness.machine import machine
 import wsiseg
 from wsiseg.slides import open_slide
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.training import crops, trainer
-from wsiseg.training.config import preset
+from wsiseg.training import stream
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.learner import Alone
 from wsiseg.training.observer import Observer
+from wsiseg.training.presets import preset
 from wsiseg.training.validation import Validation
 
 TILE_PX = 256
@@ -79,15 +81,15 @@ def as_jpeg2000(slide: Path, path: Path) -> Path:
 def measure(slide: Path, out: Path, epochs: int, device: str) -> dict[str, float]:
     """Train on a slide and return where the time went."""
     clock = Clock()
-    kept = crops._Asked.collect, trainer.train_step, Validation.score
-    crops._Asked.collect = clock.timed("waiting", kept[0])  # type: ignore[method-assign]
-    trainer.train_step = clock.timed("training", kept[1])
+    kept = stream._Asked.collect, Alone.step, Validation.score
+    stream._Asked.collect = clock.timed("waiting", kept[0])  # type: ignore[method-assign]
+    Alone.step = clock.timed("training", kept[1])  # type: ignore[method-assign]
     Validation.score = clock.timed("validating", kept[2])  # type: ignore[method-assign]
     try:
         config = preset("default", epochs=epochs, repeats=1, consensus_epochs=0)
-        wsiseg.fit([slide], out, config, device=device, observer=clock)
+        wsiseg.fit(slide, out, config=FitConfig(config, device=device), observer=clock)
     finally:
-        crops._Asked.collect, trainer.train_step, Validation.score = kept  # type: ignore[method-assign]
+        stream._Asked.collect, Alone.step, Validation.score = kept  # type: ignore[method-assign]
     return clock.seconds
 
 

@@ -24,9 +24,10 @@ from torch import Tensor
 from wsiseg.machine.cores import available_cores
 from wsiseg.network.fcnn import FCNN, normalise
 from wsiseg.training import step
-from wsiseg.training.config import preset
+from wsiseg.training.paper import contrast
 from wsiseg.training.paper.gather import Places, gather_patches
 from wsiseg.training.paper.sampler import patch_statistics
+from wsiseg.training.presets import preset
 from wsiseg.training.state import channels_last
 
 STEPS = 4
@@ -64,12 +65,13 @@ def measure(
     images, network = normalise(torch.rand(10, 3, side_px, side_px)).to(dtype), FCNN().train().to(dtype)
     if fast_layout:
         images, network = images.contiguous(memory_format=torch.channels_last), channels_last(network)
-    step.gather_patches, step.patch_statistics = gather, draws.statistics
+    contrast.gather_patches, contrast.patch_statistics = gather, draws.statistics
     config, seconds = preset("paper"), []
     for _ in range(steps + 1):
         network.zero_grad(set_to_none=True)
         started = time.process_time()
-        done = step.step_loss(network, images, config, torch.Generator().manual_seed(1))
+        logits, generator = network.logits(images)[None], torch.Generator().manual_seed(1)
+        (done,) = step.step_losses(logits, images[None], config, [generator])
         assert done.loss is not None
         done.loss.backward()
         seconds.append(time.process_time() - started)

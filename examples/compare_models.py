@@ -7,15 +7,17 @@ from pathlib import Path
 
 import wsiseg
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.training.config import preset
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.presets import preset
 
 
 def main() -> None:
+    training = preset("default", repeats=1, epochs=3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         slide = write_synthetic(folder / "slide.svs", SyntheticSlide(900, 700, seed=5, tissue_share=0.8))
         # A real training takes the preset as it is; one short repeat is enough to compare something here.
-        wsiseg.fit([slide], folder / "run", preset("default", repeats=1, epochs=3))
+        wsiseg.fit([slide], folder / "run", config=FitConfig(training))
         models = {"shipped": None, "own": folder / "run"}
         for title, model in models.items():
             (report,) = wsiseg.predict(slide, folder / title, model)

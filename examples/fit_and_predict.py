@@ -7,15 +7,17 @@ from pathlib import Path
 
 import wsiseg
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
-from wsiseg.training.config import preset
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.presets import preset
 
 
 def main() -> None:
+    training = preset("default", repeats=1, epochs=3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seen = [write_synthetic(folder / f"seen-{n}.svs", SyntheticSlide(1200, 900, seed=n)) for n in (1, 2)]
         new = write_synthetic(folder / "new.svs", SyntheticSlide(1200, 900, seed=3))
-        fitted = wsiseg.fit(seen, folder / "run", preset("default", repeats=1, epochs=3))
+        fitted = wsiseg.fit(seen, folder / "run", config=FitConfig(training))
         print(
             f"channel {fitted.choice.channel}, repeat {fitted.choice.repeat}, score {fitted.choice.score:.2f}"
         )

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsiseg.report.training_run import fit
+from wsiseg.api import fit
 from wsiseg.training.config import TrainingConfig
+from wsiseg.training.fit_config import FitConfig
 
 CONFIG = TrainingConfig(
     classes=2, patch_px=24, stride_px=12, crop_px=80, batch_size=2, epochs=2, images_once=True,
@@ -22,4 +23,4 @@ def small_fit(images: Path, output: Path) -> None:
     for i in range(2):
         pixels = generator.integers(60, 240, (100, 110, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(images / f"field-{i}.png")
-    fit([str(images)], output, CONFIG, slide_mpp=0.25, threads=1, workers=1)
+    fit(images, output, slide_mpp=0.25, config=FitConfig(CONFIG, threads=1, workers=1))

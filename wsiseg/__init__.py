@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsiseg.api import predict
+    from wsiseg.api import fit, predict
     from wsiseg.evaluation.evaluate import evaluate
     from wsiseg.inference.export import export
     from wsiseg.network.model import load_model
-    from wsiseg.report.training_run import fit
     from wsiseg.slides.reader import open_slide
 
 __version__ = "0.1.0"
@@ -18,7 +17,7 @@ __all__ = ["__version__", "evaluate", "export", "fit", "load_model", "open_slide
 _HOMES = {
     "evaluate": "wsiseg.evaluation.evaluate",
     "export": "wsiseg.inference.export",
-    "fit": "wsiseg.report.training_run",
+    "fit": "wsiseg.api",
     "load_model": "wsiseg.network.model",
     "open_slide": "wsiseg.slides.reader",
     "predict": "wsiseg.api",
@@ -31,8 +30,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    if name == "fit":
-        from wsiseg.machine.cores import wait_asleep
-
-        wait_asleep()
     return getattr(import_module(_HOMES[name]), name)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsiseg.config import PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
 from wsiseg.inference.place import output_place
+from wsiseg.machine.allocator import share_arenas
+from wsiseg.machine.cores import wait_asleep
 from wsiseg.network.model import Model, load_model
 from wsiseg.report.batch_pages import PagesInShadow
 from wsiseg.report.slide_preview import draw_preview
-from wsiseg.slides.sources import expand
+from wsiseg.slides.sources import SlideSource, expand
+
+if TYPE_CHECKING:
+    from wsiseg.training.fit import FitResult
+    from wsiseg.training.fit_config import FitConfig
+    from wsiseg.training.observer import Observer as FitObserver
+    from wsiseg.training.selection import Choice
 
 PathLike = str | os.PathLike[str]
 
@@ -56,8 +66,7 @@ def predict(
     WsisegError
         If nothing can be started: no slides found, no such model or device, output folder not writable.
     """
-    arguments = [slides] if isinstance(slides, str | os.PathLike) else slides
-    sources = expand([os.fspath(argument) for argument in arguments], slide_mpp, force_slide_mpp)
+    sources = _expanded(slides, slide_mpp, force_slide_mpp)
     loaded = model if isinstance(model, Model) else load_model(model)
     config = config or PredictConfig()
     with (
@@ -65,3 +74,106 @@ def predict(
         PagesInShadow(place.folder, config.reader, observer or Observer()) as watcher,
     ):
         return predict_slides(sources, place.folder, loaded, config, draw_preview, watcher, place)
+
+
+def fit(
+    slides: PathLike | Sequence[PathLike],
+    output: PathLike,
+    labels: PathLike | None = None,
+    *,
+    slide_mpp: float | None = None,
+    force_slide_mpp: bool = False,
+    config: FitConfig | None = None,
+    observer: FitObserver | None = None,
+) -> FitResult:
+    """Learn a network from slides or images without labels; leave a run folder that `predict` takes.
+
+    It holds the model, the checkpoint, metrics and figures of each repeat, and a report.
+
+    Parameters
+    ----------
+    slides : path-like or sequence of path-like
+        Slides, folders, globs, CSV lists (columns slide, mpp) or URLs.
+    output : path-like
+        The run folder. A run of the same settings and slides in it is resumed.
+    labels : path-like, optional
+        Folder of labels, matched by name. With them epoch, channel, polarity and repeat are chosen by Dice,
+        as in the paper; they never train. Without them, by agreement with the haematoxylin stain.
+    slide_mpp : float, optional
+        Micrometres per level-0 pixel of slides that do not say it themselves.
+    force_slide_mpp : bool
+        Whether the resolution given by the user stands even where a slide says something else.
+    config : FitConfig, optional
+        The preset `default` if left out.
+    observer : Observer, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    UsageError
+        If the request is wrong, the folder holds a run of something else, or a slide's resolution is unknown.
+    SlideError
+        If no slide can be used.
+    ModelError
+        If the prior cannot be read or used.
+    StoreError
+        If another run works in the folder, or it cannot be written.
+    KeyboardInterrupt
+        After what is done has been put into a usable run folder.
+    """
+    # Before torch is imported.
+    wait_asleep()
+    from wsiseg.report.training_run import draw_run
+    from wsiseg.training.fit import fit_slides
+    from wsiseg.training.fit_config import FitConfig
+    from wsiseg.training.observer import Observer as FitObserver
+    from wsiseg.training.run_folder import RunFolder
+
+    share_arenas()
+    sources = _expanded(slides, slide_mpp, force_slide_mpp)
+    result = fit_slides(sources, output, labels, config or FitConfig(), observer or FitObserver())
+    folder = RunFolder(result.output)
+    draw_run(folder, folder.record(), result.states)
+    return result
+
+
+def reselect(output: PathLike, select: str) -> Choice:
+    """Put another channel or repeat of a run into its model file, and draw its report again.
+
+    Parameters
+    ----------
+    output : path-like
+        The run folder.
+    select : str
+        "REPEAT:CHANNEL", for example "2:1": repeats from 1 (0 is the consensus), channels from 0.
+
+    Returns
+    -------
+    Choice
+        What is the model now.
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or no such repeat or channel in it.
+    """
+    from wsiseg.report.training_run import draw_run
+    from wsiseg.training.fit import choose_again
+    from wsiseg.training.run_folder import RunFolder
+
+    record, states = choose_again(output, select)
+    folder = RunFolder(Path(output))
+    draw_run(folder, record, states)
+    assert record.choice is not None
+    return record.choice
+
+
+def _expanded(
+    slides: PathLike | Sequence[PathLike], slide_mpp: float | None, force_slide_mpp: bool
+) -> list[SlideSource]:
+    arguments = [slides] if isinstance(slides, str | os.PathLike) else slides
+    return expand([os.fspath(argument) for argument in arguments], slide_mpp, force_slide_mpp)

@@ -181,7 +181,8 @@ def fitted_cells(
     The run goes on from where it was stopped; each repeat has its cell.
     """
     import wsiseg
-    from wsiseg.training.config import preset
+    from wsiseg.training.fit_config import FitConfig
+    from wsiseg.training.presets import preset
 
     asked: dict[str, Any] = {"seed": bench.seed, **changes}
     if by_labels:
@@ -197,10 +198,9 @@ def fitted_cells(
         wsiseg.fit(
             [str(field.image) for field in split.train],
             folder,
-            config,
             labels,
             slide_mpp=MPP,
-            device=bench.device,
+            config=FitConfig(config, device=bench.device),
         )
 
     def scored(number: int | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from html_pages import Page
 from PIL import Image
 from small_fit import CONFIG, small_fit
 
+from wsiseg.api import reselect
 from wsiseg.errors import UsageError
 from wsiseg.report.contact_sheet import cells, contact_sheet
 from wsiseg.report.training_figures import Samples, figure1, figure4
 from wsiseg.report.training_report import write_report
-from wsiseg.report.training_run import draw_run, redraw, reselect
-from wsiseg.training.run import read_states
+from wsiseg.report.training_run import draw_run, redraw
+from wsiseg.training.fit import read_states
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import choice_of, choose
 
@@ -74,7 +76,7 @@ def test_many_repeats_stay_small(finished):
     assert [cell.choice.repeat for row in rows for cell in row if cell.chosen] == [150]
     page = run.path / "report.html"
     kept = page.read_bytes()
-    write_report(run, states, samples, rows, chosen)
+    write_report(run, replace(run.record(), choice=chosen), states, samples, rows)
     size = page.stat().st_size
     assert "176 more repeats" in Page(page).text
     page.write_bytes(kept)
@@ -91,8 +93,7 @@ def test_a_run_is_drawn_again_as_it_was(finished):
 
 def test_a_run_without_a_model_is_said(finished, tmp_path):
     run, _ = finished
-    described = {key: value for key, value in run.read().items() if key != "chosen"}
-    RunFolder(tmp_path).write(described)
+    RunFolder(tmp_path).write(replace(run.record(), choice=None))
     with pytest.raises(UsageError, match="no model was chosen yet"):
         redraw(tmp_path)
 
@@ -127,15 +128,14 @@ def test_choosing_again_draws_again(finished):
     assert (run.path / "contact-sheet.png").read_bytes() != before
     figure = run.repeat(1) / "figure1.png"
     drawn = figure.stat().st_mtime_ns
-    draw_run(run, choice)
+    draw_run(run, run.record(), read_states(run, config))
     assert figure.stat().st_mtime_ns == drawn
 
 
 def test_names_in_the_report_are_escaped(finished):
     run, config = finished
-    described = run.read()
-    run.write({**described, "failures": [{"path": "<script>alert(1)</script>", "cause": "a & b"}]})
-    draw_run(run, choose(read_states(run, config)))
+    failures = [{"path": "<script>alert(1)</script>", "cause": "a & b"}]
+    draw_run(run, replace(run.record(), failures=failures), read_states(run, config))
     page = Page(run.path / "report.html")
     assert "<script>alert(1)</script>: a & b" in page.text
     assert "alert(1)" not in "".join(page.data)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from wsiseg.training.config import TrainingConfig, preset
-from wsiseg.training.crops import Batch
-from wsiseg.training.stacked import _Stack
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.learner import Alone, Repeat
+from wsiseg.training.presets import preset
+from wsiseg.training.stacked import Stack
 from wsiseg.training.state import new_state
-from wsiseg.training.trainer import Repeat, train_step
+from wsiseg.training.stream import Batch
 
 ELSEWHERE = torch.device("meta")
 
@@ -52,8 +53,9 @@ CONFIGS = [preset("default"), preset("paper"), preset("paper", similarity="cosin
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_repeat_alone(config: TrainingConfig) -> None:
     state = new_state(config, 0, ELSEWHERE)
+    learner = Alone(repeats_of(config)[0], state)
     for _ in range(2):
-        done = train_step(state, repeats_of(config)[0], batch_of(config))
+        (done,) = learner.step([batch_of(config)])
         assert done.loss is not None
         assert done.loss.device == ELSEWHERE
         assert not done.skipped
@@ -64,11 +66,11 @@ def test_a_repeat_alone(config: TrainingConfig) -> None:
 @pytest.mark.parametrize("config", CONFIGS[:2])
 def test_repeats_as_one_network(config: TrainingConfig) -> None:
     states = [new_state(config, n, ELSEWHERE) for n in range(2)]
-    stack = _Stack(states, config)
+    stack = Stack(repeats_of(config), states)
     for _ in range(2):
-        done = stack.step(repeats_of(config), [batch_of(config)] * 2)
+        done = stack.step([batch_of(config)] * 2)
         assert [its.loss is not None and its.loss.device == ELSEWHERE for its in done] == [True, True]
-    stack.write(states)
+    stack.settle()
     for state in states:
         assert all(its["exp_avg"].is_meta for its in state.optimiser.state.values())
         assert all(value.is_meta for value in state.validated.state_dict().values())

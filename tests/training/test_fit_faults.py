@@ -12,15 +12,11 @@ from typing import Any
 import pytest
 from command_line import command_environment
 from faults import resize, small_disk, without_rights
+from fitting import fit
 
 from wsiseg.errors import StoreError
-from wsiseg.training import run
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.observer import Observer
-
-
-def fit(images: Path, output: Path, config: TrainingConfig, **settings: Any) -> Any:
-    return run.fit([str(images)], output, config, slide_mpp=0.25, threads=1, workers=1, **settings)
 
 
 @pytest.fixture

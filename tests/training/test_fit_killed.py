@@ -7,20 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fitting
 import pytest
 import warm_fit
 from killing import Killer
 
-from wsiseg.training import run
 from wsiseg.training.config import TrainingConfig, from_json
-from wsiseg.training.run import read_states
+from wsiseg.training.fit import read_states
 from wsiseg.training.run_folder import RunFolder
 
 KILLS = 20
 
 
 def fit(images: Path, out: Path, config: dict[str, Any]) -> None:
-    run.fit([str(images)], out, from_json(config), slide_mpp=0.25, threads=1, workers=2)
+    fitting.fit(images, out, from_json(config))
 
 
 def models(out: Path) -> dict[str, bytes]:

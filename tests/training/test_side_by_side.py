@@ -8,11 +8,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fitting import fit
 
-from wsiseg.training import run, side_by_side
+from wsiseg.training import side_by_side
+from wsiseg.training.fit import read_states
+from wsiseg.training.learner import Repeat
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.training.side_by_side import SPARE_BYTES, repeats_at_once, step_bytes
+from wsiseg.training.side_by_side import SPARE_BYTES, repeats_at_once, step_bytes, train_repeats
+from wsiseg.training.state import new_state
 
 CPU = torch.device("cpu")
 
@@ -42,10 +46,9 @@ class Seen(Observer):
 
 
 def trained(images, output, config, jobs, observer=None):
-    run.fit([str(images)], output, config, slide_mpp=0.25, jobs=jobs, observer=observer)
-    weights = {
-        n: state.network.state_dict() for n, state in run.read_states(RunFolder(output), config).items()
-    }
+    fit(images, output, config, jobs=jobs, observer=observer)
+    states = read_states(RunFolder(output), config)
+    weights = {number: state.network.state_dict() for number, state in states.items()}
     return (output / "model.safetensors").read_bytes(), weights
 
 
@@ -84,16 +87,16 @@ def test_the_end_of_one_ends_all_and_what_is_done_is_kept(images, config, tmp_pa
     time.sleep(0.5)
     assert seen.steps == steps
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("wsiseg-repeat")]
-    states = run.read_states(RunFolder(tmp_path / "run"), config)
+    states = read_states(RunFolder(tmp_path / "run"), config)
     assert len(states[1].history) == 3
     assert 1 <= len(states[2].history) < 50
 
 
 def test_time_is_up_for_all(images, config, tmp_path):
     config = replace(config, repeats=4, epochs=200)
-    result = run.fit([str(images)], tmp_path / "run", config, slide_mpp=0.25, jobs=2, max_minutes=1e-6)
+    result = fit(images, tmp_path / "run", config, jobs=2, max_minutes=1e-6)
     assert not result.finished
-    states = run.read_states(RunFolder(tmp_path / "run"), config)
+    states = read_states(RunFolder(tmp_path / "run"), config)
     assert {number: len(state.history) for number, state in states.items()} == {1: 1}
 
 
@@ -119,3 +122,29 @@ def test_what_is_not_one_network_is_trained_alone_on_a_gpu(config):
     """No GPU is needed to see that: its memory is not asked for."""
     cosine = replace(config, repeats=10, similarity="cosine", patch_px=50)
     assert repeats_at_once(cosine, torch.device("cuda"), 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("similarity", "groups"), [("mse", [[2], [0, 1], [3]]), ("cosine", [[2], [0], [1], [3]])]
+)
+def test_a_gpu_trains_those_in_step_as_one(config, tmp_path, monkeypatch, similarity, groups):
+    """Which repeats are one network; no GPU is needed to see that."""
+    config = replace(config, similarity=similarity, patch_px=50, repeats=4)
+    asked = []
+    epochs_done = {0: 1, 1: 1, 2: 3, 3: 1}
+
+    def loaded(folder, config, number, device, start):
+        state = new_state(config, number, CPU)
+        state.history = [None] * epochs_done[number]
+        return state
+
+    def instead(repeats, states, *_):
+        asked.append([repeat.number for repeat in repeats])
+
+    monkeypatch.setattr(side_by_side, "load_state", loaded)
+    monkeypatch.setattr(side_by_side, "train", instead)
+    repeats = [Repeat(n, config, None, None, torch.device("cuda"), tmp_path) for n in range(4)]
+    jobs = 2 if similarity == "mse" else 1
+    ended = [place for place, _ in train_repeats(repeats, jobs, 1, Observer())]
+    assert asked == groups
+    assert ended == [number for group in groups for number in group]

@@ -6,21 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from repeats import CPU, repeats_of, states_of, trained
 
 from wsiseg.network.fcnn import FCNN
 from wsiseg.network.stacked import StackedFCNN, read_row, row_of, statistics
-from wsiseg.slides.sources import expand
-from wsiseg.training import run
-from wsiseg.training.crops import CropStream
-from wsiseg.training.guided.consensus import stain_maker
-from wsiseg.training.guided.fields import Fields
-from wsiseg.training.observer import Observer
-from wsiseg.training.sources import OpenViews, check_sources
-from wsiseg.training.stacked import can_stack, train_stacked
-from wsiseg.training.trainer import Repeat, begin, train_repeat
-from wsiseg.training.validation import make_validation
-
-CPU = torch.device("cpu")
+from wsiseg.training.stacked import can_stack
 
 
 def networks_of(count: int, classes: int = 2) -> list[FCNN]:
@@ -29,19 +19,6 @@ def networks_of(count: int, classes: int = 2) -> list[FCNN]:
     for network in networks:
         network.logits(torch.rand(2, 3, 30, 30))  # running statistics of its own
     return networks
-
-
-def repeats_of(images, config, folder, count=3):
-    sources, _ = check_sources(expand([str(images)], 0.25), config)
-    views = OpenViews(config.mpp)
-    maker = stain_maker(config)
-    fields = None if maker is None else Fields(sources, config, views, maker)
-    stream = CropStream(sources, config, views, 2, fields)
-    validation = make_validation(sources, config, views)
-    repeats = [Repeat(n, config, stream, validation, CPU, folder / str(n)) for n in range(count)]
-    for repeat in repeats:
-        repeat.folder.mkdir(parents=True, exist_ok=True)
-    return repeats
 
 
 def assert_near(first, second):
@@ -96,9 +73,8 @@ def test_rows_come_back_as_they_were():
 
 @pytest.mark.parametrize("jobs", [3, 2])
 def test_each_repeat_is_what_it_is_alone(images, config, tmp_path, jobs):
-    alone = [train_repeat(repeat, Observer()) for repeat in repeats_of(images, config, tmp_path / "alone")]
-    together = dict(train_stacked(repeats_of(images, config, tmp_path / "together"), jobs, Observer()))
-    assert together.keys() == {0, 1, 2}
+    alone = trained(repeats_of(images, config, tmp_path / "alone", 3))
+    together = trained(repeats_of(images, config, tmp_path / "together", 3), jobs)
     for place, state in enumerate(alone):
         assert_alike(state, together[place])
 
@@ -108,8 +84,8 @@ def test_with_a_target_a_moving_average_and_rates_that_change(images, config, tm
     config = replace(
         config, target=target, average=0.9, schedule="onecycle", flips=True, jitter=0.2, input="stains"
     )
-    alone = [train_repeat(repeat, Observer()) for repeat in repeats_of(images, config, tmp_path / "alone")]
-    together = dict(train_stacked(repeats_of(images, config, tmp_path / "together"), 3, Observer()))
+    alone = trained(repeats_of(images, config, tmp_path / "alone", 3))
+    together = trained(repeats_of(images, config, tmp_path / "together", 3), 3)
     for place, state in enumerate(alone):
         assert_alike(state, together[place])
         assert_near(state.average.state_dict().values(), together[place].average.state_dict().values())
@@ -119,33 +95,30 @@ def test_a_repeat_that_skips_a_step_leaves_the_others_going(images, config, tmp_
     """Repeat 1 has no positives, so that none of its steps changes it."""
 
     def without_positives(repeats):
-        weights = begin(repeats[1]).network.state_dict()
+        weights = states_of(repeats)[1].network.state_dict()
         weights["head.bias"].fill_(-200.0)
         weights["head.weight"].zero_()
         repeats[1] = replace(repeats[1], start=weights)
         return repeats
 
-    alone = without_positives(repeats_of(images, config, tmp_path / "alone"))
-    together = without_positives(repeats_of(images, config, tmp_path / "together"))
-    first = [train_repeat(repeat, Observer()) for repeat in alone]
-    second = dict(train_stacked(together, 3, Observer()))
+    alone = without_positives(repeats_of(images, config, tmp_path / "alone", 3))
+    together = without_positives(repeats_of(images, config, tmp_path / "together", 3))
+    first, second = trained(alone), trained(together, 3)
     assert second[1].history[-1].skips == second[1].history[-1].steps
     assert not second[1].optimiser.state
     for place, state in enumerate(first):
         assert_alike(state, second[place])
 
 
-def test_those_behind_catch_up_and_a_stop_changes_nothing(images, config, tmp_path):
-    whole = dict(train_stacked(repeats_of(images, config, tmp_path / "whole"), 3, Observer()))
-    pieces = repeats_of(images, config, tmp_path / "pieces")
-    train_repeat(pieces[2], Observer(), lambda state: False)
-    stopped = dict(train_stacked(pieces, 3, Observer(), lambda: False))
-    assert [len(stopped[place].history) for place in range(3)] == [1, 1, 1]
-    stopped = dict(train_stacked(pieces, 3, Observer(), lambda: False))
-    assert [len(stopped[place].history) for place in range(3)] == [2, 2, 2]
-    ended = dict(train_stacked(pieces, 3, Observer()))
-    for place in range(3):
-        assert_alike(whole[place], ended[place])
+def test_a_stop_changes_nothing_and_those_of_as_many_epochs_go_on_together(images, config, tmp_path):
+    whole = trained(repeats_of(images, config, tmp_path / "whole", 3), 3)
+    pieces = repeats_of(images, config, tmp_path / "pieces", 3)
+    trained(pieces[2:], goes_on=lambda: False)
+    stopped = trained(pieces, 3, goes_on=lambda: False)
+    assert [len(state.history) for state in stopped] == [1, 1, 2]
+    ended = trained(pieces, 3)
+    for first, second in zip(whole, ended, strict=True):
+        assert_alike(first, second)
 
 
 def test_the_cosine_is_not_stacked(config):
@@ -153,27 +126,9 @@ def test_the_cosine_is_not_stacked(config):
     assert not can_stack(replace(config, similarity="cosine", patch_px=50))
 
 
-@pytest.mark.parametrize(("similarity", "stacks"), [("mse", True), ("cosine", False)])
-def test_a_gpu_trains_them_as_one(images, config, tmp_path, monkeypatch, similarity, stacks):
-    """Which way a run takes; no GPU is needed to see that."""
-    config = replace(config, similarity=similarity, patch_px=50, epochs=1)
-    asked = []
-
-    def instead(*arguments):
-        asked.append(arguments[1])
-        return iter(())
-
-    monkeypatch.setattr(run, "train_stacked", instead)
-    monkeypatch.setattr(run, "train_side_by_side", lambda *_: iter(()))
-    repeats = repeats_of(images, config, tmp_path / "run", 2)
-    its = [replace(repeat, device=torch.device("cuda")) for repeat in repeats]
-    made = run._Run(None, config, {}, Observer(), None, (), OpenViews(0.25), None, 1, 2)
-    made._train([1, 2], its, 2, None)
-    assert asked == ([2] if stacks else [])
-
-
 def test_many_are_scored_as_each_is_alone(images, config, tmp_path):
-    validation = repeats_of(images, config, tmp_path)[0].validation
+    (repeat,) = repeats_of(images, config, tmp_path)
+    validation = repeat.validation
     networks = [network.eval() for network in networks_of(3)]
     together = validation.score_all(StackedFCNN(networks).eval().logits_of_same, CPU)
     before = [row_of(statistics(network)) for network in networks]

@@ -9,6 +9,8 @@ import click
 
 from wsiseg.cli import options
 from wsiseg.command_text import command_line
+from wsiseg.training.config import INTER, SAMPLERS, SIMILARITIES
+from wsiseg.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from wsiseg.training.selection import Choice
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @options.optional_slides_argument
 @options.output_option(None, "The run folder; a run of the same settings and slides in it is continued.")
 @click.option(
-    "--preset", type=click.Choice(["default", "paper"]), default="default",
+    "--preset", type=click.Choice(list(PRESETS)), default="default",
     help="default: led by the stain, the most accurate; paper: Boserup & Selvan (2023) as published.",
 )  # fmt: skip
 @click.option(
@@ -33,15 +35,15 @@ if TYPE_CHECKING:
     "-b", "--batch-size", type=click.IntRange(1, 1024), help="Crops in a step.  [default: the preset's]"
 )
 @click.option(
-    "--similarity", type=click.Choice(["mse", "ce", "cosine", "mi", "kl"]),
+    "--similarity", type=click.Choice(SIMILARITIES),
     help="How patches are compared.  [default: the preset's]",
 )  # fmt: skip
 @click.option(
-    "--inter", type=click.Choice(["log", "ratio"]),
+    "--inter", type=click.Choice(INTER),
     help="Loss between classes: log (authors' code) or ratio (paper, eq. 8).  [default: the preset's]",
 )  # fmt: skip
 @click.option(
-    "--sampler", type=click.Choice(["entropy", "uniform", "probabilistic", "sentinel", "top"]),
+    "--sampler", type=click.Choice(SAMPLERS),
     help="How patches are drawn; all but entropy are for comparison.  [default: the preset's]",
 )  # fmt: skip
 @click.option(
@@ -127,12 +129,13 @@ def command(
     if not slides:
         _select_later(output, select)
         return
-    from wsiseg import fit
+    from wsiseg.api import fit
     from wsiseg.cli.fit_progress import FitProgress
     from wsiseg.config import TissueConfig
-    from wsiseg.training.config import preset as preset_of
+    from wsiseg.training.fit_config import FitConfig
+    from wsiseg.training.presets import preset as preset_of
 
-    config = preset_of(
+    training = preset_of(
         preset,
         repeats=repeats,
         epochs=epochs,
@@ -143,26 +146,29 @@ def command(
         mpp=mpp,
         seed=seed,
     )
+    config = FitConfig(
+        training=training,
+        tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
+        select=select,
+        prior=prior,
+        device=device,
+        reader=reader,
+        workers=workers,
+        threads=threads,
+        jobs=jobs,
+        max_minutes=max_minutes,
+        overwrite=overwrite,
+    )
     with FitProgress(
-        config.repeats, config.epochs, config.consensus_epochs, options.verbosity(ctx)
+        training.repeats, training.epochs, training.consensus_epochs, options.verbosity(ctx)
     ) as progress:
         result = fit(
             list(slides),
             output,
-            config,
             labels,
-            reader=reader,
             slide_mpp=slide_mpp,
             force_slide_mpp=force_slide_mpp,
-            tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
-            device=device,
-            workers=workers,
-            threads=threads,
-            jobs=jobs,
-            max_minutes=max_minutes,
-            select=select,
-            prior=prior,
-            overwrite=overwrite,
+            config=config,
             observer=progress,
         )
     if options.verbosity(ctx) >= 0:
@@ -181,7 +187,7 @@ def _select_later(output: Path, select: str | None) -> None:
 
     if select is None:
         raise UsageError("no slides given; or give --select REPEAT:CHANNEL to choose again in a finished run")
-    from wsiseg.report.training_run import reselect
+    from wsiseg.api import reselect
 
     choice = reselect(output, select)
     click.echo(f"model: {_told(choice)}")

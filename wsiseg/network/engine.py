@@ -1,6 +1,6 @@
 """Backends that run the network: pixels of one window in, confidence of that window out.
 
-`Engine.confidence` is the one kernel that validation in `fit`, `predict` on one core and Dask workers call.
+`Engine.confidence` is what `predict` calls, in its own threads and in Dask workers.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from matplotlib.patches import Rectangle
 from wsiseg.machine.whole import write_whole
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
+from wsiseg.training.loop import snapshot_epochs
 from wsiseg.training.paper.sampler import draw_patches, patch_corners
 from wsiseg.training.randomness import Stage, torch_generator
 from wsiseg.training.state import RepeatState, with_weights
-from wsiseg.training.trainer import snapshot_epochs
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,13 @@ from wsiseg.report.contact_sheet import TILES, Cell
 from wsiseg.report.legend import colours
 from wsiseg.report.page import data_uri, jpeg, number, png, write_page
 from wsiseg.report.training_figures import Samples, name_of, patch_shares, sampled_patches
-from wsiseg.training.config import TrainingConfig, consensus_config
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.loop import snapshot_epochs
+from wsiseg.training.presets import consensus_config
 from wsiseg.training.run_folder import RunFolder
+from wsiseg.training.run_record import RunRecord
 from wsiseg.training.selection import Choice, choice_of
 from wsiseg.training.state import RepeatState, with_weights
-from wsiseg.training.trainer import snapshot_epochs
 
 # Sides of the pictures in px, so that a report stays far below 5 MB however many repeats there are.
 TILE_PX, SMALL_TILE_PX, FEW_CELLS = 224, 144, 64
@@ -33,43 +35,41 @@ Pixels = npt.NDArray[np.uint8]
 
 def write_report(
     folder: RunFolder,
+    record: RunRecord,
     states: Mapping[int, RepeatState],
     samples: Samples,
     rows: Sequence[Sequence[Cell]],
-    choice: Choice,
 ) -> None:
     """Write report.html.
 
     Parameters
     ----------
     folder : RunFolder
-        With run.json in it.
+    record : RunRecord
+        With the choice that became the model.
     states : mapping
         Repeat number, 0 for the consensus -> its state.
     samples : Samples
     rows : sequence of sequences of Cell
         The contact sheet.
-    choice : Choice
-        What became the model.
     """
-    described = folder.read() or {}
-    config = folder.config()
-    run = folder.path.resolve()
+    config, choice, run = record.config, record.choice, folder.path.resolve()
+    assert choice is not None
     shown = [row[0].choice.repeat for row in rows]
     seconds = {n: sum(record.seconds for record in state.history) for n, state in states.items()}
     write_page(
         folder.path / "report.html",
         "fit.html",
         name=run.name,
-        state=described.get("state", ""),
+        state=record.state,
         preset=config.preset,
         mpp=config.mpp,
         choice=choice,
         choice_name=name_of(choice.repeat),
-        whole_dice=(described.get("chosen") or {}).get("dice_whole_images"),
+        whole_dice=record.dice_whole_images,
         seconds=sum(seconds.values()),
-        slides=described.get("slides", []),
-        failures=described.get("failures", []),
+        slides=record.slides,
+        failures=record.failures,
         predict_command=command_line("wsiseg", "predict", "SLIDES", "-m", run, "-o", "OUT"),
         tiles=[_jpeg(tile, _tile_px(rows)) for tile in samples.pixels[:TILES]],
         rows=[_row(row, run, _tile_px(rows)) for row in rows],
@@ -86,8 +86,8 @@ def write_report(
         ],
         repeats=[_best(n, state, choice, seconds[n]) for n, state in sorted(states.items())],
         has_dice=choice.dice is not None,
-        facts=_facts(described, config),
-        settings=json.dumps(described.get("config"), indent=2),
+        facts=_facts(record),
+        settings=json.dumps(config.to_json(), indent=2),
         report_command=command_line("wsiseg", "report", run),
     )
 
@@ -214,9 +214,8 @@ def _best(n: int, state: RepeatState, choice: Choice, seconds: float) -> dict[st
     }
 
 
-def _facts(described: Mapping[str, Any], config: TrainingConfig) -> list[tuple[str, str]]:
-    versions = described.get("versions") or {}
-    labels = described.get("labels")
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    config, labels = record.config, record.labels
     consensus = f", {config.consensus_epochs} of the consensus" if config.consensus_epochs else ""
     return [
         ("Preset", config.preset),
@@ -231,6 +230,6 @@ def _facts(described: Mapping[str, Any], config: TrainingConfig) -> list[tuple[s
         ("Threshold", "each slide's own" if config.adaptive else f"{config.threshold:g}"),
         ("Labels", f"of {len(labels)} images, to choose" if labels else "none"),
         ("Seed", str(config.seed)),
-        ("Device", f"{described.get('device', '')}, {described.get('threads', '')} threads"),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))),
+        ("Device", f"{record.device}, {record.threads} threads"),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))),
     ]

@@ -1,4 +1,4 @@
-"""The learning rate of every step, as a pure function of how far training has come."""
+"""The rates of every step, as pure functions of how far training has come."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple
 from wsiseg.training.config import TrainingConfig
 
 RISE = 0.15
+# Of Adam, at every step.
+BETA2 = 0.999
 
 
 class Rates(NamedTuple):
@@ -31,6 +33,11 @@ def rates(config: TrainingConfig, step: int, steps: int) -> Rates:
         return Rates(config.learning_rate * _between(1 / 25, 1, share), _between(0.95, 0.85, share))
     share = min(1.0, (step - top) / max(steps - 1 - top, 1e-9))
     return Rates(config.learning_rate * _between(1, 4e-6, share), _between(0.85, 0.95, share))
+
+
+def average_keeps(decay: float, step: int) -> float:
+    """Return what a step leaves of the moving average: little at first, when it is of few steps."""
+    return min(decay, (step + 1) / (step + 10))
 
 
 def _between(start: float, end: float, share: float) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -51,10 +50,6 @@ class Choice:
     def value(self) -> float:
         """That by which choices are compared."""
         return self.score if self.dice is None else self.dice
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def parse_selection(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Repeats trained side by side, a thread each: each is what it is alone, and all cores have work."""
+"""Several repeats at a time: in a thread each, or as one network on CUDA; each is what it is alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch
 
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.memory import room_bytes
+from wsiseg.training.checkpoint import load_state
 from wsiseg.training.config import TrainingConfig
+from wsiseg.training.learner import Repeat
+from wsiseg.training.loop import train
 from wsiseg.training.observer import Observer
 from wsiseg.training.stacked import can_stack
 from wsiseg.training.state import RepeatState
-from wsiseg.training.trainer import Repeat, begin, train_repeat
 
 # What a step keeps for each pixel of its batch, and what is left to everything else.
 PIXEL_BYTES, SPARE_BYTES = 1_500, 1_000_000_000
@@ -38,7 +40,7 @@ def step_bytes(config: TrainingConfig) -> int:
     return PIXEL_BYTES * config.batch_size * config.crop_px**2
 
 
-def train_side_by_side(
+def train_repeats(
     repeats: Sequence[Repeat],
     jobs: int,
     threads: int,
@@ -50,41 +52,57 @@ def train_side_by_side(
     Parameters
     ----------
     repeats : sequence of Repeat
+        Of one configuration and device.
     jobs : int
-        Repeats in training at a time.
+        Repeats in training at a time: in a thread each, or as one network on CUDA.
     threads : int
         CPU threads of each.
     observer : Observer
         Is told of everything, by all threads: see `InTurn`.
     goes_on : callable
-        Asked before a repeat but the first begins and after every epoch; no more is begun once it is False.
+        Asked before any but the first begin and after every epoch; no more is begun once it is False.
 
     Yields
     ------
     int, RepeatState
-        Place in `repeats` and state, in the order in which they end.
+        Place in `repeats` and state, in the order in which they end; last, those that were not begun.
     """
-    stop = Event()
-    waiting = deque(enumerate(repeats))
-    running: dict[Future[RepeatState], int] = {}
-    pool = ThreadPoolExecutor(jobs, "wsiseg-repeat", torch.set_num_threads, (threads,))
+    # Layers draw from torch's one generator: not from several threads at once.
+    states = [
+        load_state(repeat.folder, repeat.config, repeat.number, repeat.device, repeat.start)
+        for repeat in repeats
+    ]
+    as_one = repeats[0].device.type == "cuda" and can_stack(repeats[0].config)
+    waiting = deque(in_step(states, jobs if as_one else 1))
+    running: dict[Future[None], list[int]] = {}
+    stop, begun = Event(), False
+    lanes = 1 if as_one else jobs
+    pool = ThreadPoolExecutor(lanes, "wsiseg-repeat", torch.set_num_threads, (threads,))
     try:
         while waiting or running:
-            while waiting and len(running) < jobs and (len(waiting) == len(repeats) or goes_on()):
-                place, repeat = waiting.popleft()
-                future = pool.submit(
-                    train_repeat,
-                    repeat,
-                    observer,
-                    lambda state: goes_on(),
-                    lambda: not stop.is_set(),
-                    begin(repeat),
-                )
-                running[future] = place
+            while waiting and len(running) < lanes and (not begun or goes_on()):
+                places, begun = waiting.popleft(), True
+                its_repeats, its_states = [repeats[p] for p in places], [states[p] for p in places]
+                future = pool.submit(train, its_repeats, its_states, observer, goes_on, stop.is_set)
+                running[future] = places
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+                future.result()
+                yield from ((place, states[place]) for place in running.pop(future))
+        yield from ((place, states[place]) for places in waiting for place in places)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_step(states: Sequence[RepeatState], most: int) -> list[list[int]]:
+    """Return the places of states in groups of up to `most` of which the same number of epochs is done."""
+    groups: list[list[int]] = []
+    for place in sorted(range(len(states)), key=lambda place: -len(states[place].history)):
+        last = groups[-1] if groups else []
+        if last and len(last) < most and len(states[last[0]].history) == len(states[place].history):
+            last.append(place)
+        else:
+            groups.append([place])
+    return groups

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from wsiseg.config import TissueConfig
-from wsiseg.errors import SlideError
+from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.slides import open_slide
 from wsiseg.slides.sampling import sample_tissue
@@ -23,6 +23,7 @@ from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
+from wsiseg.training.observer import Observer
 from wsiseg.training.randomness import Stage, numpy_generator
 
 if TYPE_CHECKING:
@@ -106,6 +107,40 @@ def check_sources(
     return usable, failures
 
 
+def usable_sources(
+    slides: Sequence[SlideSource],
+    config: TrainingConfig,
+    reader: str,
+    tissue: TissueConfig,
+    observer: Observer,
+) -> tuple[list[TrainingSource], list[SlideError]]:
+    """Return what `check_sources` does, and say what is left out.
+
+    Raises
+    ------
+    UsageError
+        If the resolution of a slide is unknown.
+    SlideError
+        If no slide can be used.
+    """
+    sources, failures = check_sources(slides, config, reader=reader, tissue=tissue)
+    unknown = [error for error in failures if "--slide-mpp" in error.cause]
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise UsageError(f"{unknown[0]}{more}")
+    for error in failures:
+        observer.message(f"left out: {error}")
+    for source in sources:
+        for warning in source.warnings:
+            observer.message(f"{source.name}: {warning}")
+    if not sources:
+        if len(failures) == 1:
+            raise failures[0]
+        causes = "; ".join(str(error) for error in failures[:3])
+        raise SlideError(failures[0].path, f"none of the {len(failures)} slides can be used: {causes}")
+    return sources, failures
+
+
 def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: TissueConfig) -> TrainingSource:
     with open_slide(source.path, reader) as slide:
         view = SlideView(slide, config.mpp, source.given, source.forced)
@@ -165,29 +200,30 @@ class OpenViews:
     def __init__(self, mpp: float) -> None:
         self._mpp = mpp
         self._lock = Lock()
-        self._views: OrderedDict[str, tuple[SlideView, int]] = OrderedDict()
+        # What another thread still reads from when it is dropped stays alive until it is done.
+        self._views: LRUCache[str, SlideView] = LRUCache(OPEN_BYTES, getsizeof=_cost)
 
     def get(self, source: TrainingSource) -> SlideView:
         """Return the view of a source, opened when it is not open."""
         with self._lock:
             if source.path in self._views:
-                self._views.move_to_end(source.path)
-                return self._views[source.path][0]
+                return self._views[source.path]
         slide = open_slide(source.path, source.reader)
         slide.kept_bytes = KEPT_BYTES
         view = SlideView(slide, self._mpp, source.slide_mpp, forced=True)
-        width, height = source.size_l0
-        cost = 3 * width * height if source.reader == "image" else SLIDE_BYTES
         with self._lock:
-            self._views[source.path] = (view, cost)
-            # What another thread still reads from stays alive until it is done.
-            while len(self._views) > 1 and sum(cost for _, cost in self._views.values()) > OPEN_BYTES:
-                self._views.popitem(last=False)
+            self._views[source.path] = view
         return view
 
     def close(self) -> None:
         """Let go of all slides."""
         with self._lock:
-            for view, _ in self._views.values():
+            for view in self._views.values():
                 view.slide.close()
             self._views.clear()
+
+
+def _cost(view: SlideView) -> int:
+    """Return about how much memory an open slide takes; the largest one alone may be kept too."""
+    width, height = view.slide.dimensions
+    return min(OPEN_BYTES, 3 * width * height if view.slide.reader == "image" else SLIDE_BYTES)

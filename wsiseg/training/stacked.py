@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from wsiseg.network.stacked import StackedFCNN, read_row, row_of, statistics
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.crops import Batch
-from wsiseg.training.observer import Observer
-from wsiseg.training.randomness import Stage, torch_generator
-from wsiseg.training.schedule import Rates, rates
-from wsiseg.training.state import RepeatState, save_state
-from wsiseg.training.step import StepLoss, step_losses
-from wsiseg.training.trainer import BETA2, Repeat, Tally, average_keeps, begin, finish_epoch, prepare
+from wsiseg.training.learner import Learner, Repeat
+from wsiseg.training.schedule import BETA2, Rates, average_keeps, rates
+from wsiseg.training.state import RepeatState
+from wsiseg.training.step import StepLoss, prepare, step_losses
+from wsiseg.training.stream import Batch
+from wsiseg.training.validation import Scores
 
 # What batch norm calls the number of its batches.
 COUNT = "num_batches_tracked"
@@ -26,90 +25,21 @@ def can_stack(config: TrainingConfig) -> bool:
     return config.similarity != "cosine"
 
 
-def train_stacked(
-    repeats: Sequence[Repeat], jobs: int, observer: Observer, goes_on: Callable[[], bool] = lambda: True
-) -> Iterator[tuple[int, RepeatState]]:
-    """Train repeats, `jobs` of them at a time as one network; each becomes what it is alone, to rounding.
+class Stack(Learner):
+    """R repeats as one network: weights, Adam's moments and moving averages, a row each.
+
+    Each becomes what it is alone, to rounding.
 
     Parameters
     ----------
     repeats : sequence of Repeat
         Of one configuration and device.
-    jobs : int
-        Repeats in one network.
-    observer : Observer
-    goes_on : callable
-        Asked after every epoch; training stops where it returns False.
-
-    Yields
-    ------
-    int, RepeatState
-        Place in `repeats` and state as far as training came.
+    states : sequence of RepeatState
+        Of as many epochs; changed by `settle`.
     """
-    states = [begin(repeat) for repeat in repeats]
-    for repeat, state in zip(repeats, states, strict=True):
-        observer.repeat_started(repeat.number, len(state.history), repeat.config.epochs)
-    while True:
-        done = [len(state.history) for state in states]
-        unfinished = [place for place, repeat in enumerate(repeats) if done[place] < repeat.config.epochs]
-        if not unfinished:
-            break
-        # A run that was stopped may have left them at different epochs: those behind catch up first.
-        least = min(done[place] for place in unfinished)
-        together = [place for place in unfinished if done[place] == least][:jobs]
-        until = min((n for n in done if n > least), default=repeats[together[0]].config.epochs)
-        its_repeats, its_states = [repeats[p] for p in together], [states[p] for p in together]
-        if not _train_together(its_repeats, its_states, until, observer, goes_on):
-            break
-    yield from enumerate(states)
 
-
-def _train_together(
-    repeats: Sequence[Repeat],
-    states: Sequence[RepeatState],
-    until: int,
-    observer: Observer,
-    goes_on: Callable[[], bool],
-) -> bool:
-    """Train repeats of the same number of epochs until an epoch is done; False if they had to stop before."""
-    stack, count = _Stack(states, repeats[0].config), len(repeats)
-    tallies = [Tally(count) for _ in repeats]
-    streams = [
-        repeat.stream.batches(repeat.number, len(state.history))
-        for repeat, state in zip(repeats, states, strict=True)
-    ]
-    try:
-        for batches in zip(*streams, strict=True):
-            epoch, step, steps = batches[0].epoch, batches[0].step, batches[0].steps
-            for repeat, tally, done in zip(repeats, tallies, stack.step(repeats, batches), strict=True):
-                tally.add(done)
-                observer.step(repeat.number, epoch, step, steps, tally.loss, tally.skips)
-            if step + 1 < steps:
-                continue
-            stack.write(states)
-            validated = StackedFCNN([state.validated for state in states]).eval()
-            # The crops are the same for all repeats.
-            scores = repeats[0].validation.score_all(validated.logits_of_same, repeats[0].device)
-            for repeat, state, tally, its in zip(repeats, states, tallies, scores, strict=True):
-                finish_epoch(state, repeat, tally, its)
-                save_state(repeat.folder, state)
-                observer.epoch_done(repeat.number, state.history[-1], state.best_channel)
-            if not goes_on():
-                return False
-            if epoch + 1 == until:
-                return True
-            tallies = [Tally(count) for _ in repeats]
-    finally:
-        for stream in streams:
-            stream.close()
-    return True
-
-
-class _Stack:
-    """Weights, Adam's moments and moving averages of R repeats, a row each."""
-
-    def __init__(self, states: Sequence[RepeatState], config: TrainingConfig) -> None:
-        self._config = config
+    def __init__(self, repeats: Sequence[Repeat], states: Sequence[RepeatState]) -> None:
+        self._repeats, self._states, self._config = repeats, states, repeats[0].config
         self.network = StackedFCNN([state.network for state in states]).train()
         rows = self.network.rows
         self._steps = torch.zeros(len(states), 1, dtype=torch.float64, device=rows.device)
@@ -131,16 +61,13 @@ class _Stack:
             )
         self._batches = 0
 
-    def step(self, repeats: Sequence[Repeat], batches: Sequence[Batch]) -> list[StepLoss]:
-        """Change the weights of each repeat by one step on its batch; see `trainer.train_step`."""
+    def step(self, batches: Sequence[Batch]) -> list[StepLoss]:
+        """Change the weights of each repeat by one step on its batch."""
         config, first = self._config, batches[0]
-        generators = [
-            torch_generator(Stage.STEP, config.seed + repeat.number, first.epoch, first.step)
-            for repeat in repeats
-        ]
+        generators = [repeat.generator(batch) for repeat, batch in zip(self._repeats, batches, strict=True)]
         prepared = [
             prepare(batch, config, repeat.device, generator)
-            for batch, repeat, generator in zip(batches, repeats, generators, strict=True)
+            for batch, repeat, generator in zip(batches, self._repeats, generators, strict=True)
         ]
         images = torch.stack([its for its, _ in prepared])
         targets = [target for _, target in prepared if target is not None]
@@ -184,9 +111,16 @@ class _Stack:
             for old, new in zip(self._average, (self.network.rows, self.network.running), strict=True):
                 old.copy_(torch.where(moves, old.lerp(new, 1 - keep), old))
 
-    def write(self, states: Sequence[RepeatState]) -> None:
+    def scores(self) -> list[Scores]:
+        """Score the networks, or their moving averages, as one."""
+        validated = StackedFCNN([state.validated for state in self._states]).eval()
+        # The crops are the same for all repeats.
+        first = self._repeats[0]
+        return first.validation.score_all(validated.logits_of_same, first.device)
+
+    def settle(self) -> None:
         """Put what the repeats have become into their states."""
-        for place, state in enumerate(states):
+        for place, state in enumerate(self._states):
             read_row(self.network.rows[place], state.network.named_parameters())
             read_row(self.network.running[place], statistics(state.network))
             parameters = list(state.network.parameters())

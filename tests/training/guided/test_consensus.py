@@ -9,9 +9,9 @@ import pytest
 
 from wsiseg.errors import ModelError, UsageError
 from wsiseg.network.model import load_model
-from wsiseg.training.config import preset
 from wsiseg.training.guided.consensus import consensus_target, rounded
 from wsiseg.training.guided.prior import find_prior
+from wsiseg.training.presets import preset
 
 GREY = np.full((80, 80, 3), 150, np.uint8)
 

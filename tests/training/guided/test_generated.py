@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from wsiseg.training.config import StainTarget, TrainingConfig
-from wsiseg.training.crops import CropStream
 from wsiseg.training.guided.generated import GeneratedFields, exact_target, touching
+from wsiseg.training.stream import CropStream
 
 
 @pytest.fixture

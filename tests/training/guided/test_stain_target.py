@@ -18,15 +18,6 @@ def test_density_is_that_of_scikit_image():
     assert np.allclose(haematoxylin(rgb), rgb2hed(rgb)[..., 0], atol=1e-6)
 
 
-def test_otsu_is_that_of_scikit_image():
-    from skimage.filters import threshold_otsu
-
-    from wsiseg.training.guided.stain_target import _otsu
-
-    density = haematoxylin(draw_image(0)[0])
-    assert _otsu(density) == pytest.approx(threshold_otsu(density), abs=1e-6)
-
-
 @pytest.mark.parametrize("find", [otsu_mask, lambda rgb: local_mask(rgb, StainTarget(), 0.25)])
 def test_discs_are_found(find):
     rgb, mask = draw_image(1, side=240)

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from wsiseg.training.config import INTER
 from wsiseg.training.paper.losses import (
-    INTER,
     Patches,
     can_contrast,
     contrastive_loss,

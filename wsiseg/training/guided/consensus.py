@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from wsiseg.network.appearance import network_input
 from wsiseg.network.fcnn import FCNN
 from wsiseg.objects.segment import segment_whole
 from wsiseg.training.config import TrainingConfig
+from wsiseg.training.guided.fields import Maker
 from wsiseg.training.guided.generated import touching
 from wsiseg.training.guided.prior import Prior
 from wsiseg.training.guided.stain_target import Pixels, insides, pseudo_target, target_planes
@@ -20,7 +21,6 @@ from wsiseg.training.sources import TrainingSource
 from wsiseg.training.state import channels_last, with_weights
 
 Labels = npt.NDArray[np.int32]
-Maker = Callable[[Pixels, TrainingSource], Pixels]
 
 # Below that of the model: what pale nuclei there are is kept from one generation to the next.
 THRESHOLD = 0.35

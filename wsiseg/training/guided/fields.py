@@ -7,15 +7,16 @@ seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from threading import Condition
 from typing import NamedTuple
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import TRIES, Pixels, draw_crop, white_share
-from wsiseg.training.memo import Memo
 from wsiseg.training.randomness import Stage, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
@@ -77,7 +78,9 @@ class Fields:
         self, sources: Sequence[TrainingSource], config: TrainingConfig, views: OpenViews, make: Maker
     ) -> None:
         self._sources, self._config, self._views, self._make = sources, config, views, make
-        self._kept: Memo[tuple[int, int], Field] = Memo(self._made, KEPT)
+        kept: LRUCache[Hashable, Field] = LRUCache(KEPT)
+        # Made by whoever asks first; others wait for it.
+        self._field = cached(kept, condition=Condition())(self._made)
 
     def crop(self, source: int, generator: np.random.Generator) -> Field:
         """Return a random crop of a random field of a source, and its target; tissue where there is some."""
@@ -85,14 +88,10 @@ class Fields:
         return crop_of(self.get(source, number), self._config, generator)
 
     def get(self, source: int, number: int) -> Field:
-        """Return a field of a source, made when it is not in memory."""
-        return self._kept.get((source, number))
+        """Return a field of a source."""
+        return self._field(source, number)
 
-    def _count(self, source: int) -> int:
-        return 1 if _is_small(self._sources[source]) else -(-FIELDS // len(self._sources))
-
-    def _made(self, key: tuple[int, int]) -> Field:
-        source, number = key
+    def _made(self, source: int, number: int) -> Field:
         chosen = self._sources[source]
         if _is_small(chosen):
             pixels = self._views.get(chosen).read(Box(0, 0, chosen.width, chosen.height))
@@ -101,6 +100,9 @@ class Fields:
             generator = numpy_generator(Stage.FIELD, self._config.seed, source, number)
             _, pixels = draw_crop(chosen, self._views, side, self._config.max_white, generator)
         return Field(pixels, self._make(pixels, chosen))
+
+    def _count(self, source: int) -> int:
+        return 1 if _is_small(self._sources[source]) else -(-FIELDS // len(self._sources))
 
 
 def _is_small(source: TrainingSource) -> bool:

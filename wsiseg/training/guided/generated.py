@@ -6,15 +6,18 @@ any one scanner's, so that shape counts and not the generator's own look.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from threading import Condition
+
 import numpy as np
 import numpy.typing as npt
+from cachetools import cached
 
 from wsiseg.network.appearance import StainScale, network_input, rgb_table, stain_table
 from wsiseg.synthetic import SyntheticSlide
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.guided.fields import Field, crop_of
 from wsiseg.training.guided.stain_target import insides, target_planes
-from wsiseg.training.memo import Memo
 from wsiseg.training.randomness import Stage, numpy_generator
 
 Labels = npt.NDArray[np.int32]
@@ -35,11 +38,12 @@ class GeneratedFields:
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
-        self._kept: Memo[int, tuple[Field, npt.NDArray[np.float32]]] = Memo(self._made, FIELDS)
+        kept: dict[Hashable, tuple[Field, npt.NDArray[np.float32]]] = {}
+        self._field = cached(kept, condition=Condition())(self._made)
 
     def crop(self, generator: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
         """Return what the network sees of a random crop, float32 (3, crop, crop), and its target."""
-        field, table = self._kept.get(int(generator.integers(0, FIELDS)))
+        field, table = self._field(int(generator.integers(0, FIELDS)))
         pixels, target = crop_of(field, self._config, generator)
         return network_input(pixels, table), target
 

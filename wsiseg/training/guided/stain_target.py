@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from skimage.filters import threshold_otsu
 
 from wsiseg.network.appearance import HED_OPTICAL_DENSITY
 from wsiseg.training.config import StainTarget
@@ -31,7 +32,8 @@ def haematoxylin(rgb: Pixels) -> npt.NDArray[np.float32]:
 def otsu_mask(rgb: Pixels, sigma_px: float = 1.0) -> Mask:
     """Return where the smoothed haematoxylin density is above Otsu's threshold: (H, W, 3) -> bool (H, W)."""
     density = smoothed(haematoxylin(rgb), sigma_px)
-    return density > _otsu(density)
+    mask: Mask = density > threshold_otsu(density)
+    return mask
 
 
 def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
@@ -57,7 +59,7 @@ def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
     mean = _neighbourhood(density, target.window_um / mpp)
     square = _neighbourhood(density * density, target.window_um / mpp)
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    least = density.mean() + target.floor * (_otsu(density) - density.mean())
+    least = density.mean() + target.floor * (threshold_otsu(density) - density.mean())
     mask = (density > mean + target.spread * spread) & (density > least)
     return without_specks(without_holes(mask, mpp), SPECK_UM2 / mpp**2)
 
@@ -147,17 +149,3 @@ def _neighbourhood(values: npt.NDArray[np.float32], sigma_px: float) -> npt.NDAr
     coarse = cv2.resize(values, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
     blurred = smoothed(np.asarray(coarse, np.float32), sigma_px / step)
     return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _otsu(density: npt.NDArray[np.float32]) -> float:
-    """Otsu's threshold on 256 bins; the value itself where all are equal."""
-    low, high = float(density.min()), float(density.max())
-    if high <= low:
-        return high
-    counts, edges = np.histogram(density, bins=256, range=(low, high))
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1].astype(np.float64)
-    above = counts.sum() - below
-    moment = np.cumsum(counts * centres)
-    means = moment[:-1] / np.maximum(below, 1), (moment[-1] - moment[:-1]) / np.maximum(above, 1)
-    return float(centres[int(np.argmax(below * above * (means[0] - means[1]) ** 2))])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-INTER = ("log", "ratio")
+from wsiseg.training.config import Inter
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def intra_loss(to_positives: Tensor, to_negatives: Tensor, scale: float) -> Tens
     return -scale * (to_positives - to_negatives.logsumexp(1, keepdim=True)).sum()
 
 
-def inter_loss(to_positives: Tensor, to_others: Tensor, scale: float, inter: str) -> Tensor:
+def inter_loss(to_positives: Tensor, to_others: Tensor, scale: float, inter: Inter) -> Tensor:
     """Return -scale * sum_{r,p} of exp s(r,p) / sum_{q of other classes} exp s(r,q), or of its log (eq. 8).
 
     Parameters
@@ -73,7 +73,7 @@ def contrastive_loss(
     patches: Patches,
     count: int,
     similarity: Callable[[Tensor, Tensor], Tensor],
-    inter: str,
+    inter: Inter,
     *,
     anchors: int = 0,
     images: int = 1,

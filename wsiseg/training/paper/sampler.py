@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
+from wsiseg.training.config import Sampler
+
 # Authors' code: a patch of maximal entropy can still be drawn.
 MIN_WEIGHT = 0.001
 TOP = 50
@@ -120,8 +122,7 @@ def top_sampler(confidence: Tensor, entropy: Tensor, n: int, generator: torch.Ge
     return _apart(draw_weighted(chosen, n, generator), draw_weighted(1 - chosen, n, generator))
 
 
-Sampler = Callable[[Tensor, Tensor, int, torch.Generator], Draw]
-SAMPLERS: dict[str, Sampler] = {
+SAMPLERS: dict[Sampler, Callable[[Tensor, Tensor, int, torch.Generator], Draw]] = {
     "entropy": entropy_sampler,
     "uniform": uniform_sampler,
     "probabilistic": probabilistic_sampler,
@@ -131,7 +132,7 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def draw_patches(
-    confidence: Tensor, sampler: str, patch_px: int, stride_px: int, n: int, generator: torch.Generator
+    confidence: Tensor, sampler: Sampler, patch_px: int, stride_px: int, n: int, generator: torch.Generator
 ) -> tuple[Draw, Tensor, Tensor]:
     """Draw patches on confidence maps.
 
@@ -140,7 +141,7 @@ def draw_patches(
     confidence : Tensor
         (N, K, H, W) in [0, 1]; nothing is differentiated here.
     sampler : str
-        A key of `SAMPLERS`.
+        Name of one of `SAMPLERS`.
     patch_px, stride_px : int
         Side of a patch and step of the grid of candidates.
     n : int

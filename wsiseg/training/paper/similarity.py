@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from wsiseg.training.config import Similarity
+
 # Keeps logarithms and quotients finite; far below what a confidence means.
 EPS = 1e-6
 BINS = 8
@@ -55,8 +57,7 @@ def mutual_information(first: Tensor, second: Tensor) -> Tensor:
     return (joint * (torch.log2(joint + EPS) - torch.log2(alone + EPS))).sum((-1, -2))
 
 
-Similarity = Callable[[Tensor, Tensor], Tensor]
-SIMILARITIES: dict[str, Similarity] = {
+SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": mse,
     "ce": ce,
     "cosine": cosine,

@@ -8,18 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fitting import fit
 
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.model import load_model
-from wsiseg.training import run
+from wsiseg.training.fit import choose_again
 from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import parse_selection
-
-
-def fit(images, output, config, **settings):
-    settings = {"slide_mpp": 0.25, "threads": 1, "workers": 2, **settings}
-    return run.fit([str(images)], output, config, **settings)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -89,7 +85,7 @@ def test_another_channel_can_be_selected_later(images, config, tmp_path):
     folder = tmp_path / "run"
     first = fit(images, folder, config)
     other = 1 - first.choice.channel
-    choice = run.reselect(folder, f"2:{other}")
+    choice = choose_again(folder, f"2:{other}")[0].choice
     assert (choice.repeat, choice.channel, choice.by) == (2, other, "user")
     info = load_model(folder).info
     assert (info.channel, info.training["repeat"]) == (other, 2)
@@ -97,7 +93,7 @@ def test_another_channel_can_be_selected_later(images, config, tmp_path):
     assert (again.choice.repeat, again.choice.channel) == (2, other)
     for wrong in ("3:0", "1:2", "best", "0:0"):
         with pytest.raises(UsageError, match="--select"):
-            run.reselect(folder, wrong)
+            choose_again(folder, wrong)
 
 
 def test_more_repeats_go_on_from_what_is_there(images, config, tmp_path):
@@ -137,8 +133,8 @@ def test_what_another_version_began_is_not_gone_on_with(images, config, tmp_path
 
     def begun_by(**versions):
         folder = RunFolder(tmp_path / "run")
-        described = folder.read()
-        folder.write({**described, "versions": {**described["versions"], **versions}})
+        record = folder.read()
+        folder.write(replace(record, versions={**record.versions, **versions}))
 
     begun_by(wsiseg="0.0.1")
     with pytest.raises(UsageError, match=r"begun by wsiseg 0\.0\.1, this is .*--overwrite"):
@@ -175,8 +171,8 @@ def test_the_consensus_becomes_the_model(images, led, tmp_path):
     info = load_model(tmp_path / "run").info
     assert (info.input, info.threshold, info.channel) == ("stains", 0.45, 0)
     assert {row["repeat"] for row in rows_of(tmp_path / "run" / "metrics.csv")} == {"0", "1", "2"}
-    assert run.reselect(tmp_path / "run", "1:1").epoch == 6
-    assert run.reselect(tmp_path / "run", "0:0").by == "user"
+    assert choose_again(tmp_path / "run", "1:1")[0].choice.epoch == 6
+    assert choose_again(tmp_path / "run", "0:0")[0].choice.by == "user"
 
 
 def test_an_interrupted_consensus_goes_on(images, led, tmp_path):
@@ -210,7 +206,7 @@ def test_interrupted_runs_are_usable_and_go_on(images, config, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(images, tmp_path / "run", config, observer=Stop(5), jobs=1)
     load_model(tmp_path / "run")
-    assert RunFolder(tmp_path / "run").read()["state"] == "interrupted"
+    assert RunFolder(tmp_path / "run").read().state == "interrupted"
     assert len(rows_of(tmp_path / "run" / "metrics.csv")) == 5 * 2
     fit(images, tmp_path / "run", config)
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]

@@ -1,0 +1,26 @@
+"""`fit` on a folder of pictures of 0.25 um, without its pictures and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from wsiseg.slides.sources import expand
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.fit import FitResult, fit_slides
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.observer import Observer
+
+
+def fit(
+    images: Path,
+    output: Path,
+    training: TrainingConfig,
+    labels: Path | None = None,
+    slide_mpp: float | None = 0.25,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> FitResult:
+    """Train on one thread unless told otherwise."""
+    config = FitConfig(training, **{"threads": 1, "workers": 2, **settings})
+    return fit_slides(expand([str(images)], slide_mpp), output, labels, config, observer or Observer())

@@ -1,0 +1,321 @@
+"""`fit`: train the repeats of a run, choose among them, and leave a folder that `predict` can use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from wsiseg.errors import SlideError, StoreError, UsageError
+from wsiseg.machine.allocator import give_back
+from wsiseg.machine.whole import write_whole
+from wsiseg.network.device import resolve_device
+from wsiseg.slides.sources import SlideSource
+from wsiseg.training.checkpoint import load_state
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.guided.consensus import consensus_maker, stain_maker
+from wsiseg.training.guided.fields import Fields, Maker, standing_for
+from wsiseg.training.guided.generated import GeneratedFields
+from wsiseg.training.guided.prior import Prior, find_prior
+from wsiseg.training.learner import Repeat
+from wsiseg.training.metrics import metrics_rows, write_metrics
+from wsiseg.training.observer import InTurn, Observer
+from wsiseg.training.presets import consensus_config
+from wsiseg.training.reproducible import reproducible
+from wsiseg.training.run_folder import RunFolder
+from wsiseg.training.run_record import RunRecord, check_same, check_versions, identity
+from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
+from wsiseg.training.side_by_side import repeats_at_once, train_repeats
+from wsiseg.training.sources import OpenViews, TrainingSource, usable_sources
+from wsiseg.training.state import RepeatState
+from wsiseg.training.stream import CropStream
+from wsiseg.training.validation import Validation, labelled_dice, make_validation
+
+SAMPLES = 6
+# Convolutions of eight channels gain nothing from more, and one gives the same bytes on every machine.
+THREADS = 1
+MOST_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run came to.
+
+    Parameters
+    ----------
+    output : Path
+        The run folder; `wsiseg predict -m` takes it.
+    choice : Choice
+        Repeat, channel and epoch of the model.
+    failures : tuple of SlideError
+        Slides that were left out, with the cause.
+    finished : bool
+        False if `max_minutes` ended the run before its last epoch.
+    states : mapping of int to RepeatState
+        What each repeat has learned, by its number from 1; 0 is the consensus.
+    """
+
+    output: Path
+    choice: Choice
+    failures: tuple[SlideError, ...]
+    finished: bool
+    states: Mapping[int, RepeatState] = field(repr=False)
+
+
+def fit_slides(
+    slides: Sequence[SlideSource],
+    output: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    config: FitConfig,
+    observer: Observer,
+) -> FitResult:
+    """Train networks on slides or images without labels and choose one; `wsiseg.fit` says what is what."""
+    deadline = None if config.max_minutes is None else time.monotonic() + 60 * config.max_minutes
+    training, folder = config.training, RunFolder(Path(output))
+    device, prior = torch.device(resolve_device(config.device)), find_prior(training, config.prior)
+    sources, failures = usable_sources(slides, training, config.reader, config.tissue, observer)
+    matched = None if labels is None else _match(sources, labels)
+    now = identity(training, sources, matched, device.type, prior)
+    with folder.alone():
+        before = _resumed(folder, training, now, config.overwrite, observer)
+        record = RunRecord(
+            state="running",
+            config=training,
+            identity=now,
+            slides=[_described(source) for source in sources],
+            failures=[{"path": error.path, "cause": error.cause} for error in failures],
+            labels=None if matched is None else {name: str(path) for name, path in matched.items()},
+            threads=config.threads or (before.threads if before else THREADS),
+            device=str(device),
+            versions={**versions(), "python": platform.python_version()},
+            select=config.select or (before.select if before else None),
+        )
+        folder.write(record)
+        with reproducible(record.threads), closing(OpenViews(training.mpp)) as views:
+            run = _Run(folder, config, record, observer, sources, matched, views, prior, device, deadline)
+            try:
+                states, finished = run.train()
+                choice = run.conclude(states, "finished" if finished else "stopped")
+            except BaseException as stop:
+                # Ctrl-C, or what a signal handler raises: not an error.
+                if not isinstance(stop, Exception):
+                    run.interrupted()
+                raise
+        return FitResult(folder.path, choice, tuple(failures), finished, states)
+
+
+def _resumed(
+    folder: RunFolder, config: TrainingConfig, now: Mapping[str, Any], overwrite: bool, observer: Observer
+) -> RunRecord | None:
+    """Return the record of the run that is resumed; None for a new one, for which room is made."""
+    if overwrite:
+        folder.clear()
+        return None
+    before = folder.read()
+    if before is None:
+        if folder.states():
+            raise StoreError(
+                f"{folder.path}: holds repeats of a run whose run.json is gone; use --overwrite to start "
+                "afresh, or another folder"
+            )
+        return None
+    check_same(folder.path, before.identity, now)
+    has_other_repeats = before.config.repeats != config.repeats
+    if before.state != "finished" or has_other_repeats:
+        check_versions(folder.path, before.versions, versions(), observer)
+    if has_other_repeats:
+        # The consensus is of other repeats now.
+        shutil.rmtree(folder.repeat(0), ignore_errors=True)
+    return before
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that goes on: what its parts share."""
+
+    folder: RunFolder
+    config: FitConfig
+    record: RunRecord
+    observer: Observer
+    sources: Sequence[TrainingSource]
+    labels: Mapping[str, Path] | None
+    views: OpenViews
+    prior: Prior | None
+    device: torch.device
+    deadline: float | None
+
+    def train(self) -> tuple[dict[int, RepeatState], bool]:
+        """Train the repeats, then their consensus; return the states and whether time was left for all."""
+        config = self.config.training
+        validation = make_validation(self.sources, config, self.views, self.labels)
+        give_back()
+        self._announce(validation)
+        self._write_samples(validation)
+        stream = self._stream(config, stain_maker(config))
+        numbers = range(1, config.repeats + 1)
+        jobs = self.config.jobs or repeats_at_once(config, self.device, self.record.threads)
+        states = self._trained(
+            {
+                n: Repeat(n - 1, config, stream, validation, self.device, self.folder.repeat(n))
+                for n in numbers
+            },
+            jobs,
+        )
+        done = [n for n, state in states.items() if len(state.history) >= config.epochs]
+        if config.consensus_epochs == 0 or len(done) < config.repeats:
+            return states, len(done) == config.repeats
+        largest = min(min(source.width, source.height) for source in self.sources)
+        config = consensus_config(config, largest)
+        best = choose(states)
+        trained = [state.kept(state.best_channel) for state in states.values()]
+        start = states[best.repeat].kept(best.channel) if self.prior is None else self.prior.weights
+        stream = self._stream(config, consensus_maker(config, trained, self.prior))
+        repeat = Repeat(len(numbers), config, stream, validation, self.device, self.folder.repeat(0), start)
+        consensus = self._trained({0: repeat}, 1)
+        return consensus | states, bool(consensus) and len(consensus[0].history) >= config.epochs
+
+    def _stream(self, config: TrainingConfig, maker: Maker | None) -> CropStream:
+        workers = self.config.workers or min(MOST_WORKERS, self.record.threads + 1)
+        if maker is None:
+            return CropStream(self.sources, config, self.views, workers)
+        chosen = standing_for(self.sources, config.seed)
+        fields = Fields(chosen, config, self.views, maker)
+        generated = GeneratedFields(config) if config.generated > 0 else None
+        return CropStream(chosen, config, self.views, workers, fields, generated)
+
+    def _trained(self, repeats: Mapping[int, Repeat], jobs: int) -> dict[int, RepeatState]:
+        """Train repeats; return by number the states of those of which at least one epoch is done."""
+        numbers, observer = list(repeats), InTurn(self.observer)
+        for repeat in repeats.values():
+            repeat.folder.mkdir(exist_ok=True)
+        states = {}
+        for place, state in train_repeats(
+            list(repeats.values()), jobs, self.record.threads, observer, self._has_time
+        ):
+            if state.history:
+                states[numbers[place]] = state
+                self._write_repeat(numbers[place], state)
+                observer.repeat_done(repeats[numbers[place]].number, repeats[numbers[place]].folder)
+        return dict(sorted(states.items()))
+
+    def _has_time(self) -> bool:
+        return self.deadline is None or time.monotonic() < self.deadline
+
+    def conclude(self, states: Mapping[int, RepeatState], outcome: str) -> Choice:
+        """Write everything that follows from the states: models, metrics, run.json."""
+        if not states:
+            raise UsageError(f"{self.folder.path}: not one epoch was finished; give it more time")
+        config = self.config.training
+        rows = [row for number, state in states.items() for row in metrics_rows(number, state.history)]
+        write_metrics(self.folder.path, rows)
+        for number, state in states.items():
+            self._write_repeat(number, state)
+        select = self.record.select
+        choice = selected(states, select) if select else choose(states, config.consensus_epochs)
+        write_model(self.folder.path, states[choice.repeat], choice, config)
+        dice = None
+        if self.labels is not None and outcome != "interrupted":
+            dice = labelled_dice(
+                states[choice.repeat].kept(choice.channel),
+                choice.channel,
+                choice.inverted,
+                config.threshold,
+                self.sources,
+                self.labels,
+                self.views,
+            )
+        self.folder.write(replace(self.record, state=outcome, choice=choice, dice_whole_images=dice))
+        return choice
+
+    def interrupted(self) -> None:
+        """Leave a usable folder behind: the best model so far, if there is one."""
+        # From the checkpoints: an epoch that is in no checkpoint is trained again when the run is resumed.
+        states = read_states(self.folder, self.config.training)
+        if states:
+            self.conclude(states, "interrupted")
+        else:
+            self.folder.write(replace(self.record, state="interrupted"))
+
+    def _announce(self, validation: Validation) -> None:
+        count, side = validation.pixels.shape[:2]
+        how = "Dice with the labels" if self.labels is not None else "agreement with the haematoxylin stain"
+        self.observer.message(
+            f"{len(self.sources)} slides or images; every epoch is scored on {count} fixed crops of "
+            f"{side} px by {how}"
+        )
+
+    def _write_samples(self, validation: Validation) -> None:
+        samples = {"pixels": validation.pixels[:SAMPLES], "images": validation.images[:SAMPLES]}
+        tensors = {name: torch.from_numpy(array).contiguous() for name, array in samples.items()}
+        write_whole(self.folder.samples, safetensors.torch.save(tensors))
+
+    def _write_repeat(self, number: int, state: RepeatState) -> None:
+        path = self.folder.repeat(number)
+        write_metrics(path, metrics_rows(number, state.history))
+        write_model(path, state, choice_of(number, state, state.best_channel), self.config.training)
+
+
+def _match(sources: Sequence[TrainingSource], labels: str | os.PathLike[str]) -> dict[str, Path]:
+    from wsiseg.evaluation.labels import match_labels
+
+    return match_labels([SlideSource(s.path, s.name, s.slide_mpp, forced=True) for s in sources], labels)
+
+
+def _described(source: TrainingSource) -> dict[str, Any]:
+    kept = ("name", "path", "reader", "slide_mpp", "width", "height", "is_image", "fingerprint")
+    return {key: getattr(source, key) for key in kept}
+
+
+def choose_again(output: str | os.PathLike[str], select: str) -> tuple[RunRecord, dict[int, RepeatState]]:
+    """Put another channel or repeat of a run into its model file.
+
+    Parameters
+    ----------
+    output : path-like
+        The run folder.
+    select : str
+        "REPEAT:CHANNEL".
+
+    Returns
+    -------
+    record : RunRecord
+        With the new choice.
+    states : dict of int to RepeatState
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or no such repeat or channel in it.
+    """
+    folder = RunFolder(Path(output))
+    record = folder.record()
+    states = read_states(folder, record.config)
+    if not states:
+        raise UsageError(f"{folder.path}: no epoch of this run is finished; run `wsiseg fit` first")
+    choice = selected(states, select)
+    write_model(folder.path, states[choice.repeat], choice, record.config)
+    record = replace(record, select=select, choice=choice, dice_whole_images=None)
+    folder.write(record)
+    return record, states
+
+
+def read_states(folder: RunFolder, config: TrainingConfig) -> dict[int, RepeatState]:
+    """Return the state of every repeat of which at least one epoch is done, by its number from 1."""
+    states = {}
+    numbers = range(0 if config.consensus_epochs > 0 else 1, config.repeats + 1)
+    for number in numbers:
+        settings = config if number > 0 else consensus_config(config)
+        state = load_state(folder.repeat(number), settings, max(0, number - 1), torch.device("cpu"))
+        if state.history:
+            states[number] = state
+    return states

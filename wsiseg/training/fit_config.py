@@ -1,0 +1,56 @@
+"""How `fit` runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wsiseg.config import TissueConfig
+from wsiseg.training.config import TrainingConfig
+from wsiseg.training.presets import default_preset
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How `fit` runs.
+
+    Parameters
+    ----------
+    training : TrainingConfig
+        How networks are trained: a preset, or settings of your own.
+    tissue : TissueConfig
+        How tissue is found on slides.
+    select : str or None
+        "REPEAT:CHANNEL" to overrule the choice of the model.
+    prior : str or None
+        Model file or run folder that votes with the repeats and from which the consensus starts; "none" goes
+        without. None takes the model that ships with wsiseg where its input, resolution and channels are
+        those of the run.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    reader : str
+        auto, openslide, tiffslide or image.
+    workers : int or None
+        Threads that read crops; no influence on the result. None takes up to 4.
+    threads : int or None
+        CPU threads that train; the same number gives the same model bytes. None takes 1, or the number that
+        the run in the folder was started with.
+    jobs : int or None
+        Repeats trained side by side; no influence on the result. None takes as many as cores and memory have
+        room for.
+    max_minutes : float or None
+        No new epoch is started after that time; the result then depends on the machine's speed.
+    overwrite : bool
+        Whether a run in the folder is removed first.
+    """
+
+    training: TrainingConfig = field(default_factory=default_preset)
+    tissue: TissueConfig = field(default_factory=TissueConfig)
+    select: str | None = None
+    prior: str | None = None
+    device: str = "auto"
+    reader: str = "auto"
+    workers: int | None = None
+    threads: int | None = None
+    jobs: int | None = None
+    max_minutes: float | None = None
+    overwrite: bool = False
