@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from wsiseg.config import PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
-from wsiseg.inference.place import output_place
+from wsiseg.inference.places import output_place
 from wsiseg.machine.allocator import share_arenas
 from wsiseg.machine.cores import wait_asleep
+from wsiseg.machine.user_folders import work_folder
 from wsiseg.network.model import Model, load_model
 from wsiseg.report.batch_pages import PagesInShadow
 from wsiseg.report.slide_preview import draw_preview
@@ -70,7 +71,7 @@ def predict(
     loaded = model if isinstance(model, Model) else load_model(model)
     config = config or PredictConfig()
     with (
-        output_place(output) as place,
+        output_place(output, work_folder()) as place,
         PagesInShadow(place.folder, config.reader, observer or Observer()) as watcher,
     ):
         return predict_slides(sources, place.folder, loaded, config, draw_preview, watcher, place)

@@ -170,5 +170,30 @@ def test_a_run_that_lost_its_lock_lets_go(tmp_path: Path, pictures: list[Path], 
     assert not (tmp_path / "0.zarr").exists()
 
 
+def test_two_runs_at_once_share_the_slides(tmp_path: Path, small_slide: Path, model_file: Path) -> None:
+    slides = [tmp_path / "a.png", tmp_path / "b.png"]
+    for slide in slides:
+        slide.write_bytes(small_slide.read_bytes())
+    alone = predicted(slides, tmp_path / "alone", model_file, slide_mpp=0.25)
+    found: dict[int, list[str]] = {}
+
+    def run(number: int) -> None:
+        reports = predicted(slides, tmp_path / "shared", model_file, slide_mpp=0.25)
+        found[number] = [report.state for report in reports]
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(report.state == "done" for report in alone)
+    for states in zip(found[0], found[1], strict=True):
+        assert states.count("done") == 1
+        assert set(states) <= {"done", "skipped", "elsewhere"}
+    for name in ("a", "b"):
+        assert digests(tmp_path / "shared", name) == digests(tmp_path / "alone", name)
+    assert not list((tmp_path / "shared").glob(".*"))
+
+
 def threads_of_locks() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "wsiseg-lock"]

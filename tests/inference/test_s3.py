@@ -20,10 +20,13 @@ from outputs import digests, predicted
 from wsiseg.api import predict
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.errors import StoreError
-from wsiseg.inference import bucket_lock, stages
-from wsiseg.inference.bucket_lock import held_object
+from wsiseg.inference import stages
+from wsiseg.inference.bucket import Bucket
 from wsiseg.inference.stages import ObjectsJob, StageResult
-from wsiseg.machine.locks import BusyError
+from wsiseg.machine import locks
+from wsiseg.machine.lock_object import LockObject
+from wsiseg.machine.locks import BusyError, held
+from wsiseg.slides.sources import SlideSource
 
 TILE_PX = 256
 
@@ -141,29 +144,35 @@ def test_what_cannot_be_written_to_is_said_before_work_starts(fs: Any, svs_slide
 def test_one_of_two_holds_a_slide_and_a_dead_owner_does_not_keep_it(
     fs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with held_object(fs, "out/.slide.lock", work="a"):
-        with pytest.raises(BusyError, match="another run"), held_object(fs, "out/.slide.lock"):
+    lock = LockObject(fs, "out/.slide.lock")
+    with held(lock, work="a"):
+        with pytest.raises(BusyError, match="another run"), held(lock):
             pass
         assert fs.exists("out/.slide.lock")
     assert not fs.exists("out/.slide.lock")
     owner = {"host": "gone", "machine": "gone", "pid": 1, "started": "", "work": "", "token": "x"}
     fs.pipe_file("out/.slide.lock", json.dumps(owner).encode())
-    with pytest.raises(BusyError, match="on gone"), held_object(fs, "out/.slide.lock"):
+    with pytest.raises(BusyError, match="on gone"), held(lock):
         pass
-    monkeypatch.setattr("wsiseg.machine.locks.STALE_S", 0.5)
+    monkeypatch.setattr("wsiseg.machine.owner.STALE_S", 0.5)
     time.sleep(1.6)
-    with held_object(fs, "out/.slide.lock"):
+    with held(lock):
         assert json.loads(fs.cat_file("out/.slide.lock"))["pid"] == os.getpid()
     assert fs.find("out") == []
 
 
-def test_a_lock_that_is_taken_away_is_told_at_the_end(fs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket_lock, "TOUCH_EVERY_S", 0.05)
+def test_a_lock_that_is_taken_away_is_told_at_the_end(
+    fs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, svs_slide: Path
+) -> None:
+    monkeypatch.setattr(locks, "TOUCH_EVERY_S", 0.05)
+    source = SlideSource(str(svs_slide), "slide", None)
 
     def work() -> None:
-        with held_object(fs, "out/.slide.lock"):
+        with Bucket(tmp_path, fs, "out").turn(source):
             fs.rm_file("out/.slide.lock")
+            (tmp_path / "slide.parquet").touch()
             time.sleep(0.5)
 
-    with pytest.raises(BusyError, match="taken by another run"):
+    with pytest.raises(BusyError, match="is gone"):
         work()
+    assert not fs.exists("out/slide.parquet")

@@ -1,62 +1,84 @@
-"""Two runs on one folder: each slide is done by one of them, and a dead owner keeps nothing."""
+"""One lock protocol, two back ends: one holder at a time, and a dead owner keeps nothing."""
 
 from __future__ import annotations
 
-import errno
 import json
-import multiprocessing
 import os
-import random
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
-from outputs import digests, predicted
 
 from wsiseg.machine import locks
-from wsiseg.machine.locks import STALE_S, BusyError, held_lock
+from wsiseg.machine.lock_file import LockFile
+from wsiseg.machine.lock_object import LockObject
+from wsiseg.machine.locks import BusyError, Lock, LostError, held
+from wsiseg.machine.owner import STALE_S, Owner
 
 
-def test_a_lock_is_held_by_one_and_gone_afterwards(tmp_path: Path) -> None:
-    lock = tmp_path / ".slide.lock"
-    with held_lock(lock):
-        found = json.loads(lock.read_text())
+class Folder:
+    """A folder with one lock, and how a test looks at it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lock: Lock = LockFile(path / ".slide.lock")
+
+    def files(self) -> list[str]:
+        return os.listdir(self._path)
+
+    def write(self, data: bytes) -> None:
+        (self._path / ".slide.lock").write_bytes(data)
+
+    def read(self) -> bytes:
+        return (self._path / ".slide.lock").read_bytes()
+
+    def remove(self) -> None:
+        (self._path / ".slide.lock").unlink()
+
+
+class Bucket:
+    """The same for a prefix of an object store."""
+
+    def __init__(self, root: str) -> None:
+        self._fs: Any = fsspec.filesystem("memory")
+        self._fs.mkdirs(root)
+        self._root = root
+        self.lock: Lock = LockObject(self._fs, f"{root}/.slide.lock")
+
+    def files(self) -> list[str]:
+        return list(self._fs.find(self._root))
+
+    def write(self, data: bytes) -> None:
+        self._fs.pipe_file(f"{self._root}/.slide.lock", data)
+
+    def read(self) -> bytes:
+        return bytes(self._fs.cat_file(f"{self._root}/.slide.lock"))
+
+    def remove(self) -> None:
+        self._fs.rm_file(f"{self._root}/.slide.lock")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Folder | Bucket:
+    """Where a lock lies."""
+    return Folder(tmp_path) if request.param == "folder" else Bucket(f"/locks/{tmp_path.name}")
+
+
+def test_a_lock_is_held_by_one_and_gone_afterwards(place: Folder | Bucket) -> None:
+    with held(place.lock, work="a slide") as state:
+        found = json.loads(place.read())
         assert (found["host"], found["pid"]) == (socket.gethostname(), os.getpid())
-        with pytest.raises(BusyError, match=str(os.getpid())), held_lock(lock):
+        with pytest.raises(BusyError, match=str(os.getpid())) as busy, held(place.lock):
             pass
-        assert lock.exists()
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_killed_process_of_this_host_keeps_nothing(tmp_path: Path) -> None:
-    lock = tmp_path / ".slide.lock"
-    script = "import sys,time;from pathlib import Path;from wsiseg.machine.locks import held_lock\n"
-    script += f"with held_lock(Path({str(lock)!r})): print('held', flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process:
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(BusyError), held_lock(lock):
-            pass
-        process.kill()
-    with held_lock(lock):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def described(**changes: object) -> str:
-    """Return what a lock of this very process would hold, with changes."""
-    mine = locks.Owner(
-        socket.gethostname(), locks.machine_here(), os.getpid(), locks.process_start(os.getpid()), "", "t"
-    )
-    return json.dumps(asdict(mine) | changes)
+        assert busy.value.work == "a slide"
+        assert not busy.value.may_be_dead
+        state.check()
+        assert place.read()
+    assert place.files() == []
 
 
 @pytest.mark.parametrize(
@@ -71,91 +93,68 @@ def described(**changes: object) -> str:
         ({"host": "another", "machine": "another"}, True),
     ],
 )
-def test_who_is_dead_at_once(tmp_path: Path, changes: dict[str, object], busy: bool) -> None:
-    lock = tmp_path / ".slide.lock"
-    lock.write_text(described(**changes))
+def test_who_is_dead_at_once(place: Folder | Bucket, changes: dict[str, Any], busy: bool) -> None:
+    lock = replace(Owner.here("a slide"), **changes).as_bytes()
+    place.write(lock)
     if busy:
-        with pytest.raises(BusyError), held_lock(lock):
+        with pytest.raises(BusyError), held(place.lock):
             pass
-        assert lock.read_text() == described(**changes)
+        assert place.read() == lock
     else:
-        with held_lock(lock):
-            pass
-        assert not list(tmp_path.iterdir())
+        with held(place.lock):
+            assert json.loads(place.read())["pid"] == os.getpid()
+        assert place.files() == []
 
 
-@pytest.mark.parametrize("text", [described(host="another", machine="another"), "", '{"pid": "x"}'])
-def test_another_host_keeps_it_while_it_touches_it(tmp_path: Path, text: str) -> None:
-    lock = tmp_path / ".slide.lock"
-    lock.write_text(text)
-    with pytest.raises(BusyError), held_lock(lock):
+def elsewhere() -> bytes:
+    """Return the lock of a process of another host."""
+    return json.dumps(asdict(Owner.here("")) | {"host": "another", "machine": "another"}).encode()
+
+
+@pytest.mark.parametrize(
+    "data", [elsewhere(), b"", b'{"pid": "x"}'], ids=["another host", "empty", "damaged"]
+)
+def test_another_host_keeps_it_while_it_touches_it(
+    place: Folder | Bucket, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write(data)
+    with pytest.raises(BusyError) as busy, held(place.lock):
         pass
-    long_ago = lock.stat().st_mtime - STALE_S - 5
-    os.utime(lock, (long_ago, long_ago))
-    with held_lock(lock):
-        pass
-    assert not list(tmp_path.iterdir())
+    assert busy.value.may_be_dead
+    now = type(place.lock).now
+    monkeypatch.setattr(type(place.lock), "now", lambda *what: now(*what) + STALE_S + 5)
+    with held(place.lock):
+        assert json.loads(place.read())["pid"] == os.getpid()
+    assert place.files() == []
 
 
-def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_paths: object) -> None:
-        raise PermissionError(errno.EPERM, "no links here")
-
-    monkeypatch.setattr(os, "link", refused)
-    with held_lock(tmp_path / ".lock"), pytest.raises(BusyError), held_lock(tmp_path / ".lock"):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def test_processes_that_are_killed_inside_are_never_there_together(tmp_path: Path) -> None:
-    """Four at a time enter, and every tenth is killed inside; the next breaks its lock, and it alone."""
-    context = multiprocessing.get_context("fork")
-    running: list[Any] = []
-    codes: list[int] = []
-    for number in range(24):
-        running.append(context.Process(target=enter_often, args=(tmp_path / ".lock", number)))
-        running[-1].start()
-        while len([process for process in running if process.is_alive()]) >= 4:
-            time.sleep(0.002)
-    for process in running:
-        process.join(60)
-        codes.append(process.exitcode)
-    assert set(codes) <= {0, -signal.SIGKILL}, codes
-    assert codes.count(-signal.SIGKILL) > 10
+@pytest.mark.parametrize("happened", ["was taken by another run", "is gone"])
+def test_a_lost_lock_is_noticed_and_left_to_its_new_owner(
+    place: Folder | Bucket, happened: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "TOUCH_EVERY_S", 0.02)
+    with held(place.lock) as state:
+        place.remove()
+        if happened == "was taken by another run":
+            place.write(elsewhere())
+        while not state.lost:
+            time.sleep(0.01)
+        with pytest.raises(LostError, match=happened):
+            state.check()
+    assert len(place.files()) == (happened == "was taken by another run")
 
 
-def enter_often(lock: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    for _ in range(30):
-        with held_lock(lock, wait_s=60):
-            inside = lock.with_name("inside")
-            # fails, and the process with it, if another is inside
-            os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
-            inside.unlink()
-            if chance.random() < 0.1:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_two_runs_at_once_share_the_slides(tmp_path: Path, small_slide: Path, model_file: Path) -> None:
-    slides = [tmp_path / "a.png", tmp_path / "b.png"]
-    for slide in slides:
-        slide.write_bytes(small_slide.read_bytes())
-    alone = predicted(slides, tmp_path / "alone", model_file, slide_mpp=0.25)
-    found: dict[int, list[str]] = {}
-
-    def run(number: int) -> None:
-        reports = predicted(slides, tmp_path / "shared", model_file, slide_mpp=0.25)
-        found[number] = [report.state for report in reports]
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(report.state == "done" for report in alone)
-    for states in zip(found[0], found[1], strict=True):
-        assert states.count("done") == 1
-        assert set(states) <= {"done", "skipped", "elsewhere"}
-    for name in ("a", "b"):
-        assert digests(tmp_path / "shared", name) == digests(tmp_path / "alone", name)
-    assert not list((tmp_path / "shared").glob(".*"))
+def test_an_owner_that_touches_its_lock_has_given_a_sign(
+    place: Folder | Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "TOUCH_EVERY_S", 0.05)
+    with held(place.lock):
+        first = place.lock.read()
+        locks.wait_for_sign(place.lock)
+        assert place.lock.read() != first
+    locks.wait_for_sign(place.lock)
+    monkeypatch.setattr(locks, "STALE_S", 0.1)
+    lock = elsewhere()
+    place.write(lock)
+    locks.wait_for_sign(place.lock)
+    assert place.read() == lock

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from wsiseg.machine.user_folders import cache_folder
+
 
 def keep_compiled_code() -> None:
     """Point numba to a private folder if it would find none: it refuses to start without one.
@@ -13,7 +15,7 @@ def keep_compiled_code() -> None:
     What numba keeps is loaded as code, so a folder that anybody else could write is never taken.
     """
     package = Path(__file__).parents[1]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    home = cache_folder()
     if "NUMBA_CACHE_DIR" in os.environ or _writable(package) or _writable(home):
         return
     folder = Path(tempfile.gettempdir(), f"wsiseg-{os.getuid() if hasattr(os, 'getuid') else 'cache'}")

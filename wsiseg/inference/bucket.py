@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from wsiseg.errors import StoreError
-from wsiseg.inference.bucket_lock import held_object, put_in_place_of, tag_of, wait_for_object
 from wsiseg.inference.outputs import REPORTS, STORE, UNFINISHED
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import SUMMARY, merged_summary
-from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.machine.lock_object import LockObject, put_in_place_of, tag_of
+from wsiseg.machine.locks import BusyError, LostError, held, held_lock, wait_for_sign
 from wsiseg.slides.sources import SlideSource, possible_names
 
 SEND_EVERY_S = 5.0
@@ -58,19 +58,23 @@ class Bucket(Place):
     @contextmanager
     def turn(self, source: SlideSource) -> Iterator[None]:
         """See `Place.turn`: the state of the slide is fetched before and sent after."""
-        with held_object(self._fs, self._lock(source), work=source.path):
+        with held(self._lock(source), work=source.path) as lock:
             self._thin()
             for name in possible_names(source):
                 self._fetch(name)
             yield
+            try:
+                lock.check()
+            except LostError as error:
+                raise BusyError(str(error), source.path) from error
             self.send(whole=True)
 
     def wait_for_sign(self, source: SlideSource, name: str) -> None:
         """See `Place.wait_for_sign`."""
-        wait_for_object(self._fs, self._lock(source))
+        wait_for_sign(self._lock(source))
 
-    def _lock(self, source: SlideSource) -> str:
-        return f"{self._root}/.{source.name}.lock"
+    def _lock(self, source: SlideSource) -> LockObject:
+        return LockObject(self._fs, f"{self._root}/.{source.name}.lock")
 
     def _fetch(self, name: str) -> None:
         """Bring the work folder to the state that the bucket has of a slide, where that is further."""
@@ -258,8 +262,14 @@ def _rank(rel: str) -> int:
 
 
 @contextmanager
-def bucket(url: str) -> Iterator[Bucket]:
+def bucket(url: str, base: Path) -> Iterator[Bucket]:
     """Give the place of a URL; what is in its work folder when the block ends is sent.
+
+    Parameters
+    ----------
+    url : str
+    base : Path
+        Where work folders are made; workers of a cluster must see it too.
 
     Raises
     ------
@@ -275,7 +285,7 @@ def bucket(url: str) -> Iterator[Bucket]:
         fs.rm_file(probe)
     except Exception as error:
         raise StoreError(f"{url}: cannot be written: {' '.join(str(error).split())[:200]}") from error
-    with work_folder(url) as folder:
+    with work_folder(url, base) as folder:
         place = Bucket(folder, fs, root)
         stop = threading.Event()
         sender = threading.Thread(target=_keep_sending, args=(place, stop), name="wsiseg-send", daemon=True)
@@ -290,14 +300,11 @@ def bucket(url: str) -> Iterator[Bucket]:
 
 
 @contextmanager
-def work_folder(url: str) -> Iterator[Path]:
+def work_folder(url: str, base: Path) -> Iterator[Path]:
     """Hold a folder in which the slides of a bucket are worked on, made if absent.
 
-    It lies in `WSISEG_WORK`, or in the user's cache; workers of a cluster must see it too. A run that was
-    killed finds its folder again; runs beside each other have one each.
+    A run that was killed finds its folder again; runs at the same time have one each.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    base = Path(os.environ.get("WSISEG_WORK") or Path(cache).expanduser() / "wsiseg").absolute()
     name = f"bucket-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:16]}"
     with ExitStack() as stack:
         for number in count(1):

@@ -1,0 +1,110 @@
+"""Who holds a lock, and whether they still run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+# A lock that was not touched for so long has a dead owner.
+STALE_S = 90.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lock.
+
+    Parameters
+    ----------
+    host : str
+        For people.
+    machine : str
+        The boot and the process namespace in which `pid` is valid: containers may share a host's name.
+    pid : int
+    started : str
+        When the process started; a later process with the same number started at another time.
+    work : str
+        What it works on.
+    token : str
+        Unique to this lock.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+    work: str
+    token: str
+
+    @classmethod
+    def here(cls, work: str) -> Owner:
+        """Return this process as the owner of a new lock."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), machine_here(), pid, process_start(pid), work, uuid4().hex)
+
+    @classmethod
+    def read(cls, data: bytes) -> Owner:
+        """Return the owner that a lock names; one who is dead by age only if it cannot be parsed."""
+        try:
+            owner = cls(**json.loads(data))
+            return replace(owner, pid=int(owner.pid))
+        except (ValueError, TypeError):
+            return cls("", "", 0, "", "", hashlib.sha256(data).hexdigest())
+
+    def as_bytes(self) -> bytes:
+        """Return what a lock of this owner holds."""
+        return json.dumps(asdict(self)).encode()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this host can tell if the process runs."""
+        return bool(self.machine) and self.machine == machine_here()
+
+    def is_dead(self, untouched_s: float) -> bool:
+        """Whether the owner is gone: its lock is stale, or its process on this host has ended."""
+        return untouched_s > STALE_S or (self.is_here and not _runs(self.pid, self.started))
+
+
+@cache
+def machine_here() -> str:
+    """Return what tells this boot of this machine, and this space of process numbers, from all others."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def process_start(pid: int) -> str:
+    """Return when a process began, in ticks since boot; nothing where that cannot be told."""
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the system says of a process, from its state on; nothing where it says nothing."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    # The field before, the command, may hold spaces and brackets.
+    return text.rpartition(")")[2].split()
+
+
+def _runs(pid: int, started: str) -> bool:
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    fields = _stat(pid)
+    # A killed process that nobody has waited for yet is a zombie.
+    return not fields or (fields[0] not in "ZX" and (not started or fields[19] == started))
