@@ -84,7 +84,7 @@ def main(
     )  # fmt: skip
     only = sorted(set(chosen))
     try:
-        fields = read_fields(data)
+        fields = read_fields(data, as_authors=True)
         splits = _splits(fields, test, fold_count)
         if only and only[-1] > len(splits):
             raise click.UsageError(f"--fold {only[-1]}: there are {len(splits)}")
@@ -102,7 +102,7 @@ def main(
 
 def _splits(fields: list[Field], test: Path | None, count: int) -> list[Split]:
     if test is not None:
-        return [Split("test", fields, read_fields(test))]
+        return [Split("test", fields, read_fields(test, as_authors=True))]
     held_out = folds(fields, count)
     return [
         Split(f"fold-{k + 1}", [field for field in fields if field not in part], part)

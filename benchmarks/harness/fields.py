@@ -34,12 +34,16 @@ class Field:
         The labels by which Dice is taken and that `fit` may choose by.
     instances : Path or None
         Labels that tell touching nuclei apart, where there are such.
+    as_authors : bool
+        Whether the truth is drawn from outlines, where there are any, as Boserup & Selvan draw it: vertices
+        rounded, borders included. Masks are 5 to 11 % smaller.
     """
 
     name: str
     image: Path
     mask: Path
     instances: Path | None
+    as_authors: bool = False
 
     @cached_property
     def rgb(self) -> npt.NDArray[np.uint8]:
@@ -53,6 +57,8 @@ class Field:
     @cached_property
     def truth(self) -> npt.NDArray[np.bool_]:
         """Where nuclei are, bool (H, W)."""
+        if self.as_authors and self.instances is not None and kind_of(self.instances) == "xml":
+            return drawn(self.instances, (self.rgb.shape[0], self.rgb.shape[1]))
         return self._read(self.mask).image > 0
 
     @cached_property
@@ -75,7 +81,20 @@ class Field:
         return scores
 
 
-def read_fields(folder: Path) -> list[Field]:
+def drawn(xml: Path, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return the regions of an ImageScope XML, vertices rounded and borders included, bool (H, W)."""
+    import cv2
+    from defusedxml.ElementTree import parse
+
+    image = np.zeros(shape, np.uint8)
+    for region in parse(xml).iter("Region"):
+        corners = [(float(v.attrib["X"]), float(v.attrib["Y"])) for v in region.iter("Vertex")]
+        if len(corners) >= 3:
+            cv2.fillPoly(image, [np.rint(corners).astype(np.int32)], (1,))
+    return image > 0
+
+
+def read_fields(folder: Path, as_authors: bool = False) -> list[Field]:
     """Find images and labels below a folder, in the order of their names.
 
     Images lie in `images/`, `Images/`, `Tissue Images/` or the folder itself; labels in `annotations/`,
@@ -109,7 +128,13 @@ def read_fields(folder: Path) -> list[Field]:
         )
     names = [stem_of(path) for path in labelled]
     return [
-        Field(name, path, masks.get(name) or instances[name], instances.get(name) or masks.get(name))
+        Field(
+            name,
+            path,
+            masks.get(name) or instances[name],
+            instances.get(name) or masks.get(name),
+            as_authors,
+        )
         for name, path in zip(names, labelled, strict=True)
     ]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from harness.cells import cell
 from harness.fields import MPP, Field
@@ -90,7 +91,7 @@ def script_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
         found = ((field, script_nuclei(field.rgb)) for field in split.test)
         return {"scores": {field.name: field.score(nuclei > 0, nuclei) for field, nuclei in found}}
 
-    return [bench.cell("script", split.name, {"test": _names(split.test)}, compute)]
+    return [bench.cell("script", split.name, _sets(split), compute)]
 
 
 def supervised_row(bench: Bench, split: Split) -> list[dict[str, Any]]:
@@ -186,7 +187,8 @@ def fitted_cells(
 
     asked: dict[str, Any] = {"seed": bench.seed, **changes}
     if by_labels:
-        asked = {"mpp": MPP, "epochs": bench.epochs, "repeats": repeats or bench.repeats, **asked}
+        wanted = repeats or bench.repeats
+        asked = {"mpp": MPP, "epochs": bench.epochs, "repeats": wanted, "invert": False, **asked}
     config = preset(asked.pop("preset"), **asked)
     settings = _sets(split) | {"config": config.to_json(), "by_labels": by_labels}
     # The number of repeats changes no repeat: a run is gone on with when more are asked for.
@@ -257,7 +259,7 @@ def _label_folder(fields: Sequence[Field], beside: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for field in fields:
-        shutil.copy(field.mask, folder / f"{field.name}{field.mask.suffix}")
+        Image.fromarray(np.where(field.truth, 255, 0).astype(np.uint8)).save(folder / f"{field.name}.png")
     return folder
 
 
@@ -268,7 +270,8 @@ def _device(bench: Bench) -> str:
 
 
 def _sets(split: Split) -> dict[str, Any]:
-    return {"train": _names(split.train), "test": _names(split.test)}
+    as_authors = any(field.as_authors for field in (*split.train, *split.test))
+    return {"train": _names(split.train), "test": _names(split.test), "as_authors": as_authors}
 
 
 def _names(fields: Sequence[Field]) -> list[str]:

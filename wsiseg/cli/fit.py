@@ -47,6 +47,15 @@ if TYPE_CHECKING:
     help="How patches are drawn; all but entropy are for comparison.  [default: the preset's]",
 )  # fmt: skip
 @click.option(
+    "--anchors", type=click.IntRange(0), metavar="N",
+    help="Positive patches that stand for all in the losses (authors' code: 10); 0: all pairs, divided by "
+    "|P|^2 (paper, eq. 7).  [default: the preset's]",
+)  # fmt: skip
+@click.option(
+    "--no-invert", is_flag=True,
+    help="Never take a channel that shows nuclei where it is low, as in the paper.",
+)  # fmt: skip
+@click.option(
     "--labels", type=click.Path(path_type=Path, exists=True), metavar="DIR",
     help="Labels matched by name. They never train: they choose epoch, channel and repeat, as in the paper. "
     "Left out, the agreement with the haematoxylin stain chooses.",
@@ -103,6 +112,8 @@ def command(
     similarity: str | None,
     inter: str | None,
     sampler: str | None,
+    anchors: int | None,
+    no_invert: bool,
     labels: Path | None,
     select: str | None,
     prior: str | None,
@@ -143,6 +154,8 @@ def command(
         similarity=similarity,
         inter=inter,
         sampler=sampler,
+        anchors=anchors,
+        invert=False if no_invert else None,
         mpp=mpp,
         seed=seed,
     )

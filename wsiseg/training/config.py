@@ -107,6 +107,8 @@ class TrainingConfig:
         Confidence from which a pixel is taken for nucleus.
     adaptive : bool
         Whether `predict` gives each slide a threshold of its own, see `wsiseg.objects.threshold`.
+    invert : bool
+        Whether a channel may also show nuclei where it is low (never in the paper).
     takes_last : bool
         Without labels: whether a repeat is taken at its last epoch, channel 0, instead of the epoch and
         channel of the best score.
@@ -159,6 +161,7 @@ class TrainingConfig:
     validation_px: int = 300
     threshold: float = 0.5
     adaptive: bool = False
+    invert: bool = True
     takes_last: bool = False
     repeats: int = 10
     generated: float = 0.0

@@ -63,6 +63,10 @@ class Validation:
         the preset's target.
     labels : bool (V, S, S) or None
         The truth, where there are labels.
+    threshold : float
+        Confidence from which a pixel is taken for nucleus.
+    invert : bool
+        Whether a channel may also show nuclei where it is low.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -70,6 +74,7 @@ class Validation:
     stain: Mask
     labels: Mask | None
     threshold: float = 0.5
+    invert: bool = True
     _kept: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, repr=False)
 
     def score(self, network: FCNN, device: torch.device) -> Scores:
@@ -99,7 +104,7 @@ class Validation:
             parts.append(torch.stack([((m > least).float() @ its_masks).sum(2) for m in (maps, -maps)]))
         counts = torch.cat(parts, 2).cpu().double().numpy()
         truth = masks.sum((1, 2)).cpu().double().numpy()[:, None, 1:]
-        return [_scores(its, truth) for its in counts.swapaxes(0, 1)]
+        return [_scores(its, truth, self.invert) for its in counts.swapaxes(0, 1)]
 
     def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images and, as 0 and 1, (V, S, S, masks + 1): all pixels and those of each mask."""
@@ -116,11 +121,11 @@ class Validation:
         return self._kept[device]
 
 
-def _scores(counts: Counts, truth: Counts) -> Scores:
+def _scores(counts: Counts, truth: Counts, invert: bool) -> Scores:
     """Score one network: pixels found and those of each mask among them, (polarities, V, K, masks + 1)."""
     dice = [_dice(its[..., 1:], its[..., :1] + truth) for its in counts]
     # By the last mask: the labels where there are labels.
-    inverted = dice[1][:, -1] > dice[0][:, -1]
+    inverted = invert & (dice[1][:, -1] > dice[0][:, -1])
     stain, *labelled = np.where(inverted[:, None], dice[1], dice[0]).T.tolist()
     return Scores(tuple(inverted.tolist()), tuple(stain), tuple(labelled[0]) if labelled else None)
 
@@ -179,7 +184,7 @@ def make_validation(
         raise SlideError(chosen[0].path, "no crop of it or of any other slide could be read")
     stain = np.stack([_stain_mask(crop, config) for crop in pixels])
     labelled = np.stack(truth) if truth else None
-    return Validation(np.stack(pixels), np.stack(images), stain, labelled, config.threshold)
+    return Validation(np.stack(pixels), np.stack(images), stain, labelled, config.threshold, config.invert)
 
 
 def _stain_mask(crop: npt.NDArray[np.uint8], config: TrainingConfig) -> Mask:

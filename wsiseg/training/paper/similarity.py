@@ -13,6 +13,7 @@ from wsiseg.training.config import Similarity
 # Keeps logarithms and quotients finite; far below what a confidence means.
 EPS = 1e-6
 BINS = 8
+LUMA = (0.299, 0.587, 0.114)
 
 
 def mse(first: Tensor, second: Tensor) -> Tensor:
@@ -37,16 +38,19 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
 
 
 def kl(first: Tensor, second: Tensor) -> Tensor:
-    """Return -sum p log2 (p / q) of every pair: (R, D), (P, D) -> (R, P).
+    """Return -mean q ln (q / r) of every pair over grey pixels: (R, D), (P, D) -> (R, P) (authors' code).
 
-    p and q are the two patches, each scaled to sum 1 and held at least 1e-6 from 0 before.
+    r is the first patch and q the second, neither scaled to sum 1, held at least 1e-6 from 0.
     """
-    p, q = _distribution(first), _distribution(second)
-    return p @ torch.log2(q).T - (p * torch.log2(p)).sum(1)[:, None]
+    r, q = _grey(first).clamp_min(EPS), _grey(second).clamp_min(EPS)
+    return (torch.log(r) @ q.T - (q * torch.log(q)).sum(1)) / r.shape[1]
 
 
 def mutual_information(first: Tensor, second: Tensor) -> Tensor:
     """Return the mutual information in bits of the values at the same places: (R, D), (P, D) -> (R, P).
+
+    A measure of our own: the authors' code has wide Gaussian kernels on grey pixels, and its value falls with
+    the number of patches compared.
 
     Values in [0, 1] are shared linearly between the two nearest of 8 levels, so that the joint histogram of
     all pairs is one matrix product and has a gradient.
@@ -66,9 +70,9 @@ SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _distribution(patches: Tensor) -> Tensor:
-    floored = patches + EPS
-    return floored / floored.sum(1, keepdim=True)
+def _grey(patches: Tensor) -> Tensor:
+    """Return the luma (ITU-R BT.601) of patches flattened colour by colour: (M, 3 D) -> (M, D)."""
+    return torch.einsum("mcd,c->md", patches.unflatten(1, (3, -1)), patches.new_tensor(LUMA))
 
 
 def _soft_bins(values: Tensor) -> Tensor:
