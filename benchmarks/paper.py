@@ -89,7 +89,9 @@ def main(
         if only and only[-1] > len(splits):
             raise click.UsageError(f"--fold {only[-1]}: there are {len(splits)}")
         parts = [splits[k - 1] for k in only] or splits
-        text = _table2(bench, parts, rows.split(","), _how(len(fields), test, fold_count, only))
+        text = _table2(
+            bench, parts, rows.split(","), _how(len(fields), test, fold_count, only), _data_set(fields)
+        )
         if ablations:
             text += "\n" + _table1(bench, parts[0], ablation_epochs)
     except WsisegError as error:
@@ -117,23 +119,31 @@ def _how(images: int, test: Path | None, count: int, only: list[int]) -> str:
     return f"{count}-fold cross-validation over {images} images{which}, the same folds for every row"
 
 
-def _table2(bench: Bench, parts: list[Split], names: list[str], how: str) -> str:
+def _table2(bench: Bench, parts: list[Split], names: list[str], how: str, data_set: str) -> str:
     found = {}
     for name in names:
         cells = [ROWS[name](bench, part) for part in parts]
         found[name] = summary(cells)
         if name == "paper" and parts[0].name in ("fold-1", "test"):
-            best = max(cells[0], key=lambda one: sum(s["dice"] for s in one["scores"].values()))
+            best = max(cells[0], key=lambda one: sum(s["dice_authors"] for s in one["scores"].values()))
             _figures(bench, parts[0], bench.output / best["run"])
     if bench.epochs is not None and "paper" in names:
         how += f"; the paper's method for {bench.epochs} epochs"
     if "scale-pretext" in names:
         how += f"; Scale Pretext for {bench.pretext_steps} steps"
-    return table2(found, how)
+    return table2(found, how, data_set)
+
+
+def _data_set(fields: list[Field]) -> str:
+    """Return the data set whose column of the paper is comparable: CoNSeP's labels are .mat files."""
+    return "CoNSeP" if any(field.mask.suffix == ".mat" for field in fields) else "MoNuSeg"
 
 
 def _table1(bench: Bench, split: Split, epochs: int) -> str:
-    how = f"three runs of {epochs} epochs each, scored on {split.name} ({len(split.test)} images)"
+    how = (
+        f"three runs of {epochs} epochs each, Dice without clean-up on a fixed crop of each of the "
+        f"{len(split.train)} training images of {split.name}, at the best epoch and channel"
+    )
     tables = []
     for title, (setting, values, paper) in ABLATIONS.items():
         medians = {}
@@ -144,7 +154,7 @@ def _table1(bench: Bench, split: Split, epochs: int) -> str:
                 bench, split, "ablation-own" if own else f"ablation-{setting}-{value}",
                 {"preset": "paper", setting: value, "epochs": epochs}, by_labels=True, repeats=3,
             )  # fmt: skip
-            medians[str(value)] = [repeat["dice"] for repeat in summary([cells])["repeats"]]
+            medians[str(value)] = [one["validation_dice"] for one in cells]
         tables.append(table1(medians, title, paper, how))
     return "\n".join(tables)
 

@@ -209,7 +209,7 @@ def fitted_cells(
         model_folder = folder if number is None else folder / f"repeat-{number:02d}"
         if number is None or not _is_trained(model_folder, config.epochs):
             fitted()
-        return _score_model(bench, split, model_folder, PAPER_OBJECTS if by_labels else ObjectsConfig())
+        return _score_model(bench, split, model_folder, by_labels)
 
     if not by_labels:
         return [bench.cell(row, split.name, settings, lambda: scored(None))]
@@ -219,11 +219,17 @@ def fitted_cells(
     ]
 
 
-def _score_model(bench: Bench, split: Split, folder: Path, objects: ObjectsConfig) -> dict[str, Any]:
+def _score_model(bench: Bench, split: Split, folder: Path, as_paper: bool) -> dict[str, Any]:
+    """Score a model by the way of `predict`, and beside it as the paper's authors do."""
+    from harness.authors import dices
     from wsiseg.network.model import load_model
 
     model = load_model(folder)
+    objects = PAPER_OBJECTS if as_paper else ObjectsConfig()
     scores = score_found(split.test, finder(model, objects, bench.device, bench.threads))
+    if as_paper:
+        for name, value in dices(model, split.test).items():
+            scores[name]["dice_authors"] = value
     info = model.info
     seconds = sum(row["seconds"] for row in _metrics(folder))
     return {
@@ -231,6 +237,7 @@ def _score_model(bench: Bench, split: Split, folder: Path, objects: ObjectsConfi
         "train_s": round(seconds, 1),
         "channel": info.channel,
         "epoch": info.training.get("epoch"),
+        "validation_dice": validation_dice(folder) if as_paper else None,
         "model": model.sha256,
         "run": str(folder.relative_to(bench.output)),
     }
@@ -244,6 +251,14 @@ def _metrics(folder: Path) -> Iterator[dict[str, float]]:
         for row in csv.DictReader(file):
             if row["channel"] == "0":
                 yield {"epoch": float(row["epoch"]), "seconds": float(row["seconds"])}
+
+
+def validation_dice(folder: Path) -> float:
+    """Return a repeat's best Dice on the fixed crops of its labelled images, of any epoch and channel."""
+    import csv
+
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return max(float(row["dice"]) for row in csv.DictReader(file))
 
 
 def _is_trained(folder: Path, epochs: int) -> bool:

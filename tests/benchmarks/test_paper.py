@@ -68,7 +68,9 @@ def test_train_and_test_in_consep_layout(paper: ModuleType, tmp_path: Path) -> N
         line.split(" | ")[0].strip("| "): line.split(" | ") for line in table.splitlines() if "|" in line
     }
     assert float(values["threshold"][1]) > 0.9
-    assert float(values["script"][5]) > 0.5, "PQ: the .mat files tell nuclei apart"
+    assert float(values["script"][6]) > 0.5, "PQ: the .mat files tell nuclei apart"
+    assert "CoNSeP" in table
+    assert 0 <= float(values["paper"][4]) <= 1
     assert "± " in values["paper"][1]
     assert "for 1 epochs" in table
     for name in ("figure1.png", "figure3.png", "figure4.png"):
@@ -151,15 +153,35 @@ def test_unknown_rows_are_refused(paper: ModuleType, tmp_path: Path) -> None:
     assert "there is no magic" in done.stderr
 
 
-def test_summary_is_over_images_and_repeats(paper: ModuleType) -> None:
+def test_spread_and_best_are_those_of_a_split(paper: ModuleType) -> None:
     from harness.tables import summary
 
     def cell(**dice: float) -> dict[str, object]:
         return {"scores": {name: {"dice": value} for name, value in dice.items()}, "train_s": 2.0}
 
     found = summary([[cell(a=0.2, b=0.4), cell(a=0.6, b=0.6)], [cell(c=0.9), cell(c=0.3)]])
-    assert [repeat["dice"] for repeat in found["repeats"]] == pytest.approx([0.5, 0.5])
+    # Means of the repeats: 0.3 and 0.6 over two images, 0.9 and 0.3 over one.
+    assert found["dice"]["mean"] == pytest.approx(0.5)
+    assert found["dice"]["max"] == pytest.approx((2 * 0.6 + 0.9) / 3)
+    assert found["dice"]["p80"] == pytest.approx((2 * 0.54 + 0.78) / 3)
+    assert found["dice"]["sd"] == pytest.approx((2 * 0.15 * 2**0.5 + 0.3 * 2**0.5) / 3)
     assert (found["images"]["dice"], found["images"]["aji"], found["train_s"]) == (3, 0, 2.0)
+
+
+def test_outlines_are_drawn_with_their_borders(paper: ModuleType, tmp_path: Path) -> None:
+    from harness.fields import drawn
+
+    corners = [(1.4, 1.0), (4.2, 1.0), (4.2, 2.6), (1.4, 2.6)]
+    vertices = "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in corners)
+    text = f"<Annotations><Region><Vertices>{vertices}</Vertices></Region></Annotations>"
+    (tmp_path / "a.xml").write_text(text)
+    assert drawn(tmp_path / "a.xml", (5, 6)).astype(int).tolist() == [
+        [0, 0, 0, 0, 0, 0],
+        [0, 1, 1, 1, 1, 0],
+        [0, 1, 1, 1, 1, 0],
+        [0, 1, 1, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0],
+    ]
 
 
 @pytest.mark.parametrize(("mpp", "seen"), [(0.25, "rgb"), (0.5, "stains")])

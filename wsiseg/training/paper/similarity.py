@@ -72,7 +72,7 @@ SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
 
 def _grey(patches: Tensor) -> Tensor:
     """Return the luma (ITU-R BT.601) of patches flattened colour by colour: (M, 3 D) -> (M, D)."""
-    return torch.einsum("mcd,c->md", patches.unflatten(1, (3, -1)), patches.new_tensor(LUMA))
+    return torch.einsum("mcd,c->md", patches.reshape(len(patches), 3, -1), patches.new_tensor(LUMA))
 
 
 def _soft_bins(values: Tensor) -> Tensor:
