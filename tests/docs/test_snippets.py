@@ -22,7 +22,11 @@ def _name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if blocks(page)], ids=_name)
+def _to_run(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if _is_runnable(block) and not block.not_run]
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if _to_run(page)], ids=_name)
 def test_page(
     page: Path,
     bare_world: Path,
@@ -30,14 +34,11 @@ def test_page(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    to_run = [block for block in blocks(page) if _is_runnable(block) and not block.not_run]
-    if not to_run:
-        return
     start = bare_world if page.name in FROM_NOTHING else request.getfixturevalue("world")
     shutil.copytree(start, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     names: dict[str, Any] = {"__name__": "page"}
-    for block in to_run:
+    for block in _to_run(page):
         where = f"{_name(page)}:{block.line}"
         if block.language in PYTHON:
             exec(compile("\n" * (block.line - 1) + block.code, _name(page), "exec"), names)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -151,11 +149,11 @@ def test_dense_and_sorted_tables_of_any_chunks_agree(monkeypatch: pytest.MonkeyP
     assert metrics.score(truth, predicted) == dense
 
 
-def test_a_thousand_nuclei_take_milliseconds() -> None:
+def test_a_thousand_nuclei_of_one_shift() -> None:
     rows, cols = np.mgrid[:1000, :1000]
     truth = np.where((rows % 30 < 24) & (cols % 30 < 24), rows // 30 * 34 + cols // 30 + 1, 0)
     predicted = np.roll(truth, 3, axis=1)
-    start = time.perf_counter()
+    # Of each 24 columns 21 overlap; of the last 10 in a row, 7.
+    iou = (33 * 21 / 27 + 7 / 13) / 34
     scores = metrics.score(truth, predicted)
-    assert time.perf_counter() - start < 1
-    assert scores.pq > 0.7
+    assert scores.pq == pytest.approx(iou)
