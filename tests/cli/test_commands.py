@@ -80,7 +80,7 @@ def test_help_of_each_command_shows_defaults(name: str) -> None:
 
 
 def test_help_of_predict_names_what_is_needed_most() -> None:
-    said = CliRunner().invoke(cli, ["predict", "--help"]).output
+    said = " ".join(CliRunner().invoke(cli, ["predict", "--help"]).output.split())
     for text in ("SLIDES", "[default: 2048", "[default: the model's]", "--slide-mpp", "--scheduler"):
         assert text in said
 
