@@ -22,6 +22,10 @@ def _name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+def _is_runnable(block: Block) -> bool:
+    return block.language in COMMANDS | PYTHON
+
+
 def _to_run(page: Path) -> list[Block]:
     return [block for block in blocks(page) if _is_runnable(block) and not block.not_run]
 
@@ -45,10 +49,6 @@ def test_page(
         else:
             for line in block.code.replace("\\\n", " ").splitlines():
                 _run(line, where)
-
-
-def _is_runnable(block: Block) -> bool:
-    return block.language in COMMANDS | PYTHON
 
 
 def _run(line: str, where: str) -> None:
