@@ -54,28 +54,28 @@ def test_frame_border_is_not_background():
     assert clean(full, ObjectsConfig(opening_um=(3.0,), closing_um=(3.0,))).all()
 
 
-def test_small_holes_are_filled_and_diagonal_gaps_are_one_hole():
+def test_a_hole_is_background_joined_by_its_sides_also_where_it_meets_the_outside_in_a_corner():
     mask = picture(
         """
-        ########
+        .#######
         #.##.###
         ##.#...#
         ####...#
         ########
         """
     )
-    config = ObjectsConfig(hole_area_um2=2.0)  # two pixels: the diagonal pair, not the seven
+    config = ObjectsConfig(hole_area_um2=1.0)  # one pixel: each of the diagonal, not the seven
     filled = clean(mask * 255, config)
-    assert filled[1, 1] == 1
-    assert filled[2, 2] == 1
-    assert filled.sum() == mask.sum() + 2
+    assert filled[1, 1] == filled[2, 2] == 1
+    assert filled[0, 0] == 1  # at the frame's border: nothing says that it is no hole
+    assert filled.sum() == mask.sum() + 3
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_holes_are_those_of_scikit_image_where_the_box_does_not_matter(seed):
     mask = noise(70, 80, 1.5, 0.6, seed) >= 128
     scales = Scales.of(1.0, ObjectsConfig(hole_area_um2=9.0))
-    count, regions, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=8)
+    count, regions, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
     wide = (stats[:, 2] > scales.hole_side_px) | (stats[:, 3] > scales.hole_side_px)
     wanted = remove_small_holes(mask, max_size=9, connectivity=1) & ~(wide[regions] & ~mask)
     assert np.array_equal(clean_mask(mask.astype(np.uint8) * 255, 0.5, scales).astype(bool), wanted | mask)

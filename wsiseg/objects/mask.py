@@ -58,7 +58,7 @@ def clean_mask(confidence: NDArray[np.uint8], threshold: float, scales: Scales) 
 
 @njit(cache=True, nogil=True)
 def _fill_holes(mask, words, most_area, most_side):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Fill, in place, background regions (8-connected) that are small in area and bounding box.
+    """Fill, in place, background regions (4-connected) that are small in area and bounding box.
 
     Runs of background in a row are joined to the runs they touch in the row above (union-find). `words` are
     the rows of the mask, padded with nuclei, eight pixels each: most of them are alike.
@@ -90,10 +90,10 @@ def _fill_holes(mask, words, most_area, most_side):  # type: ignore[no-untyped-d
             parent[count] = count
             extent[count, 0], extent[count, 1], extent[count, 2] = c - begin, r, r
             extent[count, 3], extent[count, 4] = begin, c - 1
-            while above < above_end and runs[above, 2] < begin:
+            while above < above_end and runs[above, 2] <= begin:
                 above += 1
             k = above
-            while k < above_end and runs[k, 1] <= c:
+            while k < above_end and runs[k, 1] < c:
                 one, other = _root(parent, k), _root(parent, count)
                 if one != other:
                     one, other = min(one, other), max(one, other)

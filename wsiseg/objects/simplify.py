@@ -88,7 +88,8 @@ def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-un
     stack = np.empty((longest + 2, 2), np.int64)
     out = np.empty((total, 2))
     out_starts = np.empty(rings + 1, np.int64)
-    used = 0
+    out_owners = np.empty(rings, np.int64)
+    used, out_rings = 0, 0
     first_ring = 0
     while first_ring < rings:
         owner = owners[first_ring]
@@ -97,10 +98,8 @@ def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-un
             end_ring += 1
         x_zero, y_zero = points[starts[first_ring], 0], points[starts[first_ring], 1]
         area2, mx, my = 0.0, 0.0, 0.0
-        begin = used
-        good = True
+        begin, begin_rings = used, out_rings
         for i in range(first_ring, end_ring):
-            out_starts[i] = used
             n = _middles(points, starts[i], starts[i + 1], ring)
             _smooth(ring, n, work)
             _thin(ring, n, tolerance, keep, stack)
@@ -112,7 +111,13 @@ def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-un
                     out[used, 1] = ring[j, 1] + dy
                     used += 1
             if used - ring_begin < 3:
-                good = False
+                used = ring_begin
+                if i == first_ring:
+                    break
+                continue  # a hole smaller than the tolerance
+            out_starts[out_rings] = ring_begin
+            out_owners[out_rings] = owner
+            out_rings += 1
             out[used, 0], out[used, 1] = out[ring_begin, 0], out[ring_begin, 1]
             used += 1
             for j in range(ring_begin, used - 1):
@@ -121,22 +126,24 @@ def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-un
                 mx += (out[j, 0] + out[j + 1, 0]) * cross
                 my += (out[j, 1] + out[j + 1, 1]) * cross
         ratio = 2 * areas[owner] / area2 if area2 > 0 else 0.0
-        if good and 0.8 < ratio < 1.25:
+        if 0.8 < ratio < 1.25:
             factor = math.sqrt(ratio)
             cx, cy = mx / (3 * area2), my / (3 * area2)
             for j in range(begin, used):
                 out[j, 0] = (out[j, 0] - cx) * factor + cx + x_zero
                 out[j, 1] = (out[j, 1] - cy) * factor + cy + y_zero
         else:  # too small or too thin to be thinned: the exact outline
-            used = begin
+            used, out_rings = begin, begin_rings
             for i in range(first_ring, end_ring):
-                out_starts[i] = used
+                out_starts[out_rings] = used
+                out_owners[out_rings] = owner
+                out_rings += 1
                 for j in range(starts[i], starts[i + 1]):
                     out[used, 0], out[used, 1] = points[j, 0], points[j, 1]
                     used += 1
         first_ring = end_ring
-    out_starts[rings] = used
-    return out[:used], out_starts
+    out_starts[out_rings] = used
+    return out[:used], out_starts[: out_rings + 1], out_owners[:out_rings]
 
 
 def simplified(rings: Rings, areas_px: NDArray[np.int64], tolerance_px: float) -> Rings:
@@ -159,7 +166,7 @@ def simplified(rings: Rings, areas_px: NDArray[np.int64], tolerance_px: float) -
     Returns
     -------
     Rings
-        The same rings; an object that is too small or thin for this keeps its exact ones.
+        The same rings, without holes that are smaller than the tolerance; an object that is too small or thin
+        for this keeps its exact rings.
     """
-    points, starts = _simplified(*rings, areas_px, float(tolerance_px))
-    return Rings(points, starts, rings.owners)
+    return Rings(*_simplified(*rings, areas_px, float(tolerance_px)))
