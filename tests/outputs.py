@@ -16,6 +16,7 @@ from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
 from wsiseg.inference.slide import FinishedSlide
+from wsiseg.machine.marks import marked_jpeg
 from wsiseg.network.model import load_model
 from wsiseg.objects.certainty import is_certain
 from wsiseg.objects.records import describe
@@ -24,8 +25,8 @@ from wsiseg.slides.sources import expand
 
 
 def no_picture(finished: FinishedSlide) -> None:
-    """Leave an empty file for the preview, which takes longer than all else on a small slide."""
-    finished.path.touch()
+    """Leave no more than the mark for the preview, which takes longer than all else on a small slide."""
+    finished.path.write_bytes(marked_jpeg(b"\xff\xd8"))
 
 
 def predicted(

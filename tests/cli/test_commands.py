@@ -170,8 +170,8 @@ def test_a_batch_from_the_shell(
     assert not list(work.iterdir())
     assert {path: path.stat().st_mtime_ns for path in before} == before
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    files = {"good.zarr", "good.geojson", "good.parquet", "good.png", "summary.csv", "run.json"}
-    assert left == files | {"index.html", "report"}
+    files = {"good.zarr", "good.geojson", "good.parquet", "good.preview.jpg", "summary.csv", "run.json"}
+    assert left == files | {"index.html", "report", "wsiseg.log"}
 
     again = command("export", tmp_path / "out" / "good.zarr", "-o", tmp_path / "again", "--gzip")
     assert again.returncode == 0, again.stderr

@@ -37,6 +37,8 @@ def bare_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "list.csv").write_text("slide,mpp\nphoto.png,0.25\nslide.svs,\n")
     (world / "paths.csv").write_text("slide.svs\nphoto.png\n")
     (world / "notes" / "readme.txt").write_text("nothing\n")
+    (world / "mine").mkdir()
+    (world / "mine" / "slide.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     (world / "letter.svs").write_text("Dear colleague,\n")
     data = (world / "slide.svs").read_bytes()
     (world / "cut.svs").write_bytes(data[: len(data) // 2])

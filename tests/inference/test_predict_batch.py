@@ -43,7 +43,7 @@ def test_a_finished_slide_is_not_computed_again(
     assert summary(done)["small"]["nuclei"] == str(report.nuclei)
 
 
-@pytest.mark.parametrize("gone", ["small.geojson", "small.parquet", "small.png"])
+@pytest.mark.parametrize("gone", ["small.geojson", "small.parquet", "small.preview.jpg"])
 def test_a_file_that_is_gone_is_written_again_without_the_network(
     done: Path, small_slide: Path, model_file: Path, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +55,7 @@ def test_a_file_that_is_gone_is_written_again_without_the_network(
     assert digests(done, "small") == before
     assert (done / gone).exists()
     assert sorted(path.name for path in done.iterdir()) == [
-        "run.json", "small.geojson", "small.parquet", "small.png", "small.zarr", "summary.csv",
+        "run.json", "small.geojson", "small.parquet", "small.preview.jpg", "small.zarr", "summary.csv",
     ]  # fmt: skip
 
 
@@ -71,11 +71,15 @@ def test_other_settings_are_refused_and_nothing_is_touched(
     done: Path, small_slide: Path, model_file: Path, settings: dict[str, Any], named: str
 ) -> None:
     before = digests(done, "small")
+    record = {name: (done / name).read_bytes() for name in ("summary.csv", "run.json")}
     (report,) = predicted(small_slide, done, model_file, slide_mpp=0.25, **settings)
-    assert report.state == "failed"
+    assert (report.state, report.is_whole) == ("kept", False)
     assert named in report.cause
     assert "--overwrite" in report.cause
     assert digests(done, "small") == before
+    assert {name: (done / name).read_bytes() for name in record} == record
+    assert f" kept {small_slide}: " in (done / "wsiseg.log").read_text()
+    assert named in (done / "wsiseg.log").read_text()
 
     (report,) = predicted(small_slide, done, model_file, slide_mpp=0.25, overwrite=True, **settings)
     assert report.state == "done"
@@ -86,7 +90,7 @@ def test_another_model_is_refused(done: Path, small_slide: Path, model_file: Pat
     model = load_model(model_file)
     save_model(tmp_path / "other.safetensors", model.network, dataclasses.replace(model.info, seed=1))
     (report,) = predicted(small_slide, done, tmp_path / "other.safetensors", slide_mpp=0.25)
-    assert report.state == "failed"
+    assert report.state == "kept"
     assert "another model" in report.cause
 
 
@@ -97,7 +101,7 @@ def test_other_pixels_at_the_same_path_are_refused(done: Path, small_slide: Path
         (report,) = predicted(small_slide, done, model_file, slide_mpp=0.25)
     finally:
         small_slide.write_bytes(pixels)
-    assert report.state == "failed"
+    assert report.state == "kept"
     assert "another slide" in report.cause
     assert digests(done, "small") == before
 

@@ -79,7 +79,8 @@ def test_a_disk_that_fills_at_any_stage(
             assert digests(disk, "small") == whole
             assert summary(disk)["small"]["state"] == report.state
             assert sorted(path.name for path in disk.iterdir()) == [
-                "run.json", "small.geojson", "small.parquet", "small.png", "small.zarr", "summary.csv",
+                "run.json", "small.geojson", "small.parquet", "small.preview.jpg", "small.zarr",
+                "summary.csv",
             ]  # fmt: skip
     print(*said, sep="\n")
     assert {state for _, state, _, _ in said} == {"done", "failed"}

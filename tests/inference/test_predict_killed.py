@@ -144,7 +144,7 @@ def test_kill_9_of_the_command_from_its_first_import_on(
     code, said = ended(start(slide, tmp_path, model_file))
     assert code == 0, said
     assert digests(tmp_path) == digests(expected)
-    assert (tmp_path / "slide.png").read_bytes() == (expected / "slide.png").read_bytes()
+    assert (tmp_path / "slide.preview.jpg").read_bytes() == (expected / "slide.preview.jpg").read_bytes()
     assert names(tmp_path) == names(expected)
 
 

@@ -39,12 +39,12 @@ def drawn(path: Path, polygons: Any, shape: tuple[int, int], **settings: Any) ->
 def test_outlines_lie_at_their_place_at_full_resolution(tmp_path: Path) -> None:
     # Level-0 pixels are twice as fine as the thumbnail, which is enlarged four times: 2 px a level-0 pixel.
     nucleus = shapely.box(100, 300, 140, 330)
-    image = drawn(tmp_path / "a.png", [nucleus], (300, 200), scale_l0=2.0)
+    image = drawn(tmp_path / "a.preview.jpg", [nucleus], (300, 200), scale_l0=2.0)
     green = np.argwhere((np.abs(image.astype(int) - NUCLEI_COLOUR).sum(axis=2) < 60) & (image[..., 0] < 60))
     assert image.shape[1] == 4 * 200
     assert np.abs(green.min(axis=0) - [2 * 300, 2 * 100]).max() <= 2
     assert np.abs(green.max(axis=0) - [2 * 330, 2 * 140]).max() <= 2
-    assert (image[2 * 315, 2 * 120] == PINK).all()
+    assert np.abs(image[2 * 315, 2 * 120].astype(int) - PINK).max() <= 3
 
 
 def test_density_is_high_where_the_nuclei_are(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_density_is_high_where_the_nuclei_are(tmp_path: Path) -> None:
     x, y = rng.normal(64 * 150, 600, 500), rng.normal(64 * 50, 600, 500)
     polygons = shapely.box(x, y, x + 30, y + 30)
     ring = np.array([[0, 0], [64 * 200, 0], [64 * 200, 64 * 100], [0, 64 * 100]])
-    image = drawn(tmp_path / "a.png", polygons, (100, 200), scale_l0=64.0, tissue_outlines_l0=[ring])
+    image = drawn(tmp_path / "a.preview.jpg", polygons, (100, 200), scale_l0=64.0, tissue_outlines_l0=[ring])
     factor = image.shape[1] // 200
     changed = np.abs(image[: 100 * factor].astype(int) - PINK).sum(axis=2)
     assert changed[50 * factor, 150 * factor] > 100
@@ -60,14 +60,14 @@ def test_density_is_high_where_the_nuclei_are(tmp_path: Path) -> None:
 
 
 def test_an_empty_slide_has_a_picture_too(tmp_path: Path) -> None:
-    image = drawn(tmp_path / "a.png", [], (30, 40), scale_l0=100.0)
-    assert (image[0, 0] == PINK).all()
+    image = drawn(tmp_path / "a.preview.jpg", [], (30, 40), scale_l0=100.0)
+    assert np.abs(image[0, 0].astype(int) - PINK).max() <= 3
     assert (image[-60:] < 100).any(), "no legend"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2100), (2100, 3), (2500, 1900)])
 def test_odd_sizes(tmp_path: Path, shape: tuple[int, int]) -> None:
-    image = drawn(tmp_path / "a.png", [shapely.box(0, 0, 1, 1)], shape, title="long name " * 40)
+    image = drawn(tmp_path / "a.preview.jpg", [shapely.box(0, 0, 1, 1)], shape, title="long name " * 40)
     assert max(image.shape) < 2200
 
 
@@ -79,10 +79,10 @@ def test_batches_are_taken_one_by_one(tmp_path: Path) -> None:
 
     thumbnail = np.full((60, 60, 3), PINK, np.uint8)
     write_preview(
-        tmp_path / "a.png", thumbnail, scale_l0=1, mpp_l0=0.25, tissue_outlines_l0=[],
+        tmp_path / "a.preview.jpg", thumbnail, scale_l0=1, mpp_l0=0.25, tissue_outlines_l0=[],
         batches=batches(), title="a", count=3,
     )  # fmt: skip
-    with Image.open(tmp_path / "a.png") as picture:
+    with Image.open(tmp_path / "a.preview.jpg") as picture:
         row = np.asarray(picture)[4 * 10, : 4 * 60]
     assert (np.abs(row.astype(int) - PINK).sum(axis=1) > 100).sum() >= 6
 
@@ -97,5 +97,5 @@ def test_scale_bar_is_round_and_at_most_a_fifth(mpp: float, width: int, expected
 
 def test_a_picture_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
-        drawn(tmp_path / "nowhere" / "a.png", [], (30, 40))
+        drawn(tmp_path / "nowhere" / "a.preview.jpg", [], (30, 40))
     assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import click
 
 from wsiseg.cli import options
 from wsiseg.command_text import command_line
+from wsiseg.machine.marks import PREVIEW
 
 if TYPE_CHECKING:
     from wsiseg.synthetic import SyntheticSlide
@@ -32,11 +33,13 @@ def command(ctx: click.Context, output: Path, seed: int, workers: int | None, de
     from wsiseg.cli.progress import BatchProgress
     from wsiseg.config import PredictConfig
     from wsiseg.errors import WsisegError
+    from wsiseg.machine.marks import refuse_foreign
     from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
+    path = output / f"synthetic-{seed}.svs"
+    refuse_foreign([path])
     output.mkdir(parents=True, exist_ok=True)
     slide = SyntheticSlide(WIDTH_PX, HEIGHT_PX, seed=seed)
-    path = output / f"synthetic-{seed}.svs"
     say = options.verbosity(ctx) >= 0
     if say:
         click.echo(f"making {path}: {WIDTH_PX} x {HEIGHT_PX} px at {slide.mpp} um per pixel")
@@ -71,7 +74,7 @@ def _where_to_look(output: Path, path: Path) -> str:
             f"slide     {path}",
             f"report    {output / 'index.html'}   (open it in a browser)",
             f"viewer    {command_line('wsiseg', 'view', store)}",
-            f"preview   {store.with_suffix('.png')}",
+            f"preview   {store.with_suffix(PREVIEW)}",
             f"polygons  {store.with_suffix('.geojson')}   (drag slide and polygons into QuPath)",
             f"table     {store.with_suffix('.parquet')}",
             f"store     {store}   (confidence and labels, OME-Zarr 0.5)",

@@ -13,7 +13,7 @@ from wsiseg.cli import options
 @click.argument("stores", nargs=-1, required=True, metavar="STORES...", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output-dir", "output", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the files.  [default: beside the store; files of that name are replaced]",
+    help="Folder of the files.  [default: beside the store]",
 )  # fmt: skip
 @options.stored_objects_options
 @options.tile_option(1024)

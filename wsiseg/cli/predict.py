@@ -63,7 +63,7 @@ def command(
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
     For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one
-    row a nucleus) and .png (preview); OUT/index.html shows what became of all, as OUT/summary.csv and
+    row a nucleus) and .preview.jpg; OUT/index.html shows what became of all, as OUT/summary.csv and
     OUT/run.json say it.
     """
     from wsiseg.api import predict

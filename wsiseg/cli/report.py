@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -21,8 +20,10 @@ def command(ctx: click.Context, folder: Path, reader: str) -> None:
     No network runs and no nuclei are found again. Slides are opened for missing pictures only; where they are
     gone the pages show what the stores hold.
     """
+    from wsiseg.machine.marks import holds_fit
+
     problems: list[str] = []
-    if _is_fit(folder):
+    if holds_fit(folder):
         from wsiseg.report.training_run import redraw
 
         page = redraw(folder)
@@ -41,11 +42,3 @@ def command(ctx: click.Context, folder: Path, reader: str) -> None:
     if problems:
         click.echo("\n".join(["Without a page:", *problems]), err=True)
         ctx.exit(1)
-
-
-def _is_fit(folder: Path) -> bool:
-    try:
-        described = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(described, dict) and described.get("command") == "fit"

@@ -15,6 +15,7 @@ from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.graph import Cluster
+from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.naming import outputs_of
 from wsiseg.inference.outputs import Guarded, Observer, Outputs, SlideReport
@@ -23,12 +24,13 @@ from wsiseg.inference.run_log import RunLog
 from wsiseg.inference.slide import Draw, SlideRun
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.locks import BusyError, Held, held_lock
+from wsiseg.machine.marks import check_free
 from wsiseg.network.device import resolve_device
 from wsiseg.network.model import Model
 from wsiseg.slides import open_slide
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.store.damage import damage_told
-from wsiseg.store.slide_store import MIN_TILE_PX
+from wsiseg.store.slide_store import MIN_TILE_PX, SlideStore
 
 if TYPE_CHECKING:
     from wsiseg.slides.slide import Slide
@@ -79,7 +81,10 @@ def predict_slides(
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
     config = _with_clean_up(config, model)
+    place = place or Place(folder)
+    refuse_harm(sources, place, config)
     _make_folder(folder)
+    inputs = inputs_of(sources, folder, config)
     device = resolve_device(config.device) if config.scheduler is None else config.device
     log = RunLog(folder, model, config)
     reports: dict[int, SlideReport] = {}
@@ -91,8 +96,7 @@ def predict_slides(
 
     with open_cluster(config.scheduler, workers) as cluster:
         kernel = Kernel.of(model, device, cluster.threads if config.workers is None else workers)
-        place = place or Place(folder)
-        work = _Work(folder, model, config, cluster, kernel, watcher, draw, place)
+        work = _Work(folder, model, config, cluster, kernel, watcher, draw, place, inputs)
         elsewhere = []
         for number, source in enumerate(sources):
             report = work.attempt(source)
@@ -152,6 +156,7 @@ class _Work:
     watcher: Observer
     draw: Draw
     place: Place
+    inputs: Sequence[str]
 
     def attempt(self, source: SlideSource) -> SlideReport:
         """Predict a slide; what ends it is in the report, not raised."""
@@ -176,7 +181,9 @@ class _Work:
         except Exception as error:
             # A defect of ours or of a library: this slide is lost, the batch is not.
             cause, problem = f"{type(error).__name__}: {error}", error
-        report = SlideReport(source.name, absolute(source.path), "failed", _without_path(cause, problem))
+        outputs = outputs_of(source, None, self.folder, self.config.gzip)
+        state = "kept" if _is_finished(outputs, source) else "failed"
+        report = SlideReport(outputs.name, absolute(source.path), state, _without_path(cause, problem))
         report.seconds = round(time.perf_counter() - started, 2)
         self.watcher.failed(problem)
         return report
@@ -192,6 +199,8 @@ class _Work:
                 with held_lock(outputs.lock, work=fingerprint) as held:
                     if outputs_of(source, fingerprint, self.folder, self.config.gzip, taken) != outputs:
                         continue
+                    for file in replaced_by(outputs, self.config):
+                        check_free(file, self.inputs)
                     with damage_told(outputs.store, outputs.unfinished):
                         return self._run(source, outputs, held).predict(slide)
             except BusyError as error:
@@ -207,6 +216,15 @@ class _Work:
         return SlideRun(
             named, outputs, self.model, self.config, self.cluster, self.kernel, watcher, self.draw
         )
+
+
+def _is_finished(outputs: Outputs, source: SlideSource) -> bool:
+    """Whether a finished store of this slide is there."""
+    try:
+        stored = SlideStore(outputs.store).provenance
+        return bool(stored["state"] == "complete" and stored["slide"] == absolute(source.path))
+    except (StoreError, KeyError):
+        return False
 
 
 def _elsewhere(name: str, source: SlideSource, error: BusyError) -> SlideReport:

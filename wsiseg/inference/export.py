@@ -17,6 +17,7 @@ from wsiseg.inference.outputs import STORE, Observer, Outputs
 from wsiseg.inference.slide import Tally, write_nuclei
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.machine.marks import refuse_foreign
 from wsiseg.store.damage import damage_told
 from wsiseg.store.slide_store import SlideStore, no_store
 
@@ -46,7 +47,8 @@ def export(
     store : path-like
         `OUT/<name>.zarr`.
     output : path-like, optional
-        Folder of the files; the store's own if left out. Files of the same name are replaced.
+        Folder of the files; the store's own if left out. Files of the same name are replaced if wsiseg made
+        them.
     config : PredictConfig, optional
         Its `objects` are the settings (a threshold of None takes the store's); `gzip`, `split`, `tile_px` and
         `workers` as in `predict`. Left out, the settings with which the store's nuclei were found.
@@ -55,6 +57,8 @@ def export(
     ------
     StoreError
         If the store is not one that `predict` finished, or the files cannot be written.
+    UsageError
+        If files of these names are there that wsiseg did not make.
     """
     with damage_told(Path(store)):
         return _export(Path(store), output, config, observer)
@@ -74,6 +78,8 @@ def _export(
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
     outputs = Outputs(folder, source.path.name.removesuffix(STORE), config.gzip)
+    parts = outputs.geojson_files() if config.split is not None else []
+    refuse_foreign([outputs.geojson, outputs.parquet, *parts])
     threshold = config.objects.threshold or source.threshold
     workers = available_cores() if config.workers is None else config.workers
     tally = Tally(observer or Observer())

@@ -11,7 +11,11 @@ from wsiseg.store.slide_store import SlideStore
 
 
 def outputs_of(
-    source: SlideSource, fingerprint: str, folder: Path, gzip: bool, taken: frozenset[str] = frozenset()
+    source: SlideSource,
+    fingerprint: str | None,
+    folder: Path,
+    gzip: bool,
+    taken: frozenset[str] = frozenset(),
 ) -> Outputs:
     """Return the outputs of a slide: those it has already under any of its names, else the first free name.
 
@@ -21,8 +25,8 @@ def outputs_of(
     Parameters
     ----------
     source : SlideSource
-    fingerprint : str
-        Of what is in the slide.
+    fingerprint : str or None
+        Of what is in the slide; None as long as it is not open.
     folder : Path
     gzip : bool
     taken : frozenset of str
@@ -32,7 +36,7 @@ def outputs_of(
     there = [_slide_there(outputs) for outputs in every]
     for field, mine in enumerate((absolute(source.path), fingerprint)):
         for outputs, found in zip(every, there, strict=True):
-            if found is not None and found[field] in (None, mine):
+            if mine is not None and found is not None and found[field] in (None, mine):
                 return outputs
     free = (
         outputs

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from wsiseg.machine.marks import PREVIEW, is_ours
 from wsiseg.machine.whole import STREAMED
 
 # Endings of a slide's store, when all is there and before, and the folder of the slides' reports.
 STORE, UNFINISHED = ".zarr", ".zarr.unfinished"
 REPORTS = "report"
+INDEX = PAGE = "index.html"
+THUMBNAIL = "thumbnail.jpg"
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,19 @@ class Outputs:
 
     @property
     def preview(self) -> Path:
-        """The picture."""
-        return self.folder / f"{self.name}.png"
+        """The picture, whose name no slide has."""
+        return self.folder / f"{self.name}{PREVIEW}"
+
+    @property
+    def files(self) -> list[Path]:
+        """What is beside the store: polygons, table, preview, and page and thumbnail of the report."""
+        report = self.folder / REPORTS / self.name
+        return [self.geojson, self.parquet, self.preview, report / PAGE, report / THUMBNAIL]
 
     def geojson_files(self) -> list[Path]:
         """Return the GeoJSON files that are there: one, or the parts that `--split` made."""
         ending = self.geojson.name.removeprefix(self.name)
-        parts = self.folder.glob(f"{escape(self.name)}.part*{ending}")
+        parts = self.folder.glob(f"{escape(self.name)}.part[0-9][0-9]*{ending}")
         return [*sorted(parts), *filter(Path.exists, [self.geojson])]
 
     def missing(self) -> list[Path]:
@@ -73,26 +82,35 @@ class Outputs:
         return self.folder / f".{self.name}.lock"
 
     def remove(self) -> None:
-        """Delete everything of this slide; a store is gone by its name first, never there in part."""
+        """Delete what wsiseg made of this slide; a store is gone by its name first, never there in part."""
         for store in (self.store, self.unfinished):
-            _put_away(store)
+            if store.is_dir() and is_ours(store):
+                _put_away(store)
         plain, packed = (replace(self, gzip=gzip).geojson_files() for gzip in (False, True))
         for file in (*plain, *packed, self.parquet, self.preview):
-            file.unlink(missing_ok=True)
+            if is_ours(file):
+                file.unlink(missing_ok=True)
         self.remove_leftovers()
 
     def remove_torso(self) -> None:
         """Delete an unfinished store without its metadata: what went on being written when it was removed."""
-        if self.unfinished.is_dir() and not (self.unfinished / "zarr.json").exists():
+        torso = self.unfinished.is_dir() and not (self.unfinished / "zarr.json").exists()
+        if torso and is_ours(self.unfinished):
             _put_away(self.unfinished)
 
     def remove_leftovers(self) -> None:
         """Delete what runs that were killed had begun to write."""
         name = escape(self.name)
-        endings = (f"{UNFINISHED}.*.part", f"{STORE}.*.removed", f"{UNFINISHED}.*.removed", ".png.*.part")
+        endings = (
+            f"{UNFINISHED}.*.part",
+            f"{STORE}.*.removed",
+            f"{UNFINISHED}.*.removed",
+            f"{PREVIEW}.*.part",
+        )
         hidden = [f".{name}{ending}" for ending in (*endings, ".again.part", ".again.part.*.removed")]
         streamed = [
-            f"{name}{ending}{STREAMED}" for ending in (".geojson*", ".part[0-9]*.geojson*", ".parquet")
+            f".{name}{ending}.wsiseg{STREAMED}"
+            for ending in (".geojson*", ".part[0-9]*.geojson*", ".parquet")
         ]
         for pattern in (*hidden, *streamed):
             for leftover in self.folder.glob(pattern):
@@ -127,9 +145,10 @@ class SlideReport:
         The name of its outputs, and where it was read from: absolute, or a URL.
     state : str
         done, skipped (was done before), incomplete (tiles failed and were left empty), elsewhere (another run
-        is working on it) or failed.
+        is working on it), kept (finished by an earlier run, whose outputs and row stay, but refused or not
+        readable now) or failed.
     cause : str
-        Why it is incomplete, elsewhere or failed.
+        Why it is incomplete, elsewhere, kept or failed.
     megapixels, megapixels_before : float
         What is computed of the slide, and how much of it an earlier run, which was stopped, had done.
     tiles, failed_tiles : int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from wsiseg.inference.outputs import Outputs
 from wsiseg.machine.lock_file import LockFile
 from wsiseg.machine.locks import wait_for_sign
+from wsiseg.machine.marks import foreign
 from wsiseg.slides.sources import SlideSource
 
 
@@ -22,6 +24,10 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def foreign(self, targets: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
+        """Return the targets, paths in the folder, that must not be replaced, see `wsiseg.machine.marks`."""
+        return foreign(targets, inputs)
 
     def turn(self, source: SlideSource) -> AbstractContextManager[None]:
         """Hold a slide while it is worked on, where its lock file in the folder is not enough.

@@ -1,4 +1,4 @@
-"""summary.csv and run.json of an output folder: what became of each slide, and with which settings."""
+"""The record of an output folder: summary.csv, run.json, and a log of what was not done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from wsiseg import __version__
 from wsiseg.config import PredictConfig
+from wsiseg.errors import shown
 from wsiseg.inference.outputs import SlideReport
 from wsiseg.machine.locks import BusyError, held_lock
 from wsiseg.machine.whole import put_whole
@@ -22,19 +24,23 @@ from wsiseg.network.model import Model
 
 # A run holds the lock of the summary for milliseconds; a lock of a lost host is free after this.
 SUMMARY_WAIT_S = 120.0
-SUMMARY, RUN = "summary.csv", "run.json"
+SUMMARY, RUN, LOG = "summary.csv", "run.json", "wsiseg.log"
 VERSIONS_OF = ("torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
 
 class RunLog:
-    """summary.csv and run.json, written again after every slide.
+    """summary.csv and run.json, written after every slide, and wsiseg.log, to which lines are added.
 
-    Where they cannot be written the run goes on; later tries may succeed.
+    A slide that is kept (finished before, refused or unreadable now) keeps its rows. As long as a run has
+    nothing but such slides, run.json stays that of the run before. Where files cannot be written the run goes
+    on; later tries may succeed.
     """
 
     def __init__(self, folder: Path, model: Model, config: PredictConfig) -> None:
         self._folder = folder
         self._rows: list[Mapping[str, Any]] = []
+        self._before = run_before(folder)
+        self._has_results = not self._before
         self._run: dict[str, Any] = {
             "started": _now(),
             "ended": None,
@@ -50,12 +56,25 @@ class RunLog:
         """Note what became of a slide."""
         report.ended = _now()
         row = dataclasses.asdict(report)
-        self._run["slides"].append(row)
-        if report.state != "elsewhere":
-            # Names of files need not be valid text.
-            path = report.path.encode("utf-8", "backslashreplace").decode()
-            self._rows.append({**row, "path": path, "stage_seconds": json.dumps(report.stage_seconds)})
+        if report.state == "kept":
+            self._run["slides"] += [
+                old for old in self._before.get("slides", []) if old.get("path") == report.path
+            ]
+        else:
+            self._has_results = True
+            self._run["slides"].append(row)
+        if report.state not in ("elsewhere", "kept"):
+            self._rows.append(
+                {**row, "path": _text(report.path), "stage_seconds": json.dumps(report.stage_seconds)}
+            )
         self._write()
+        if not report.is_whole:
+            self._log(report)
+
+    def _log(self, report: SlideReport) -> None:
+        line = f"{report.ended} {report.state} {shown(_text(report.path))}: {shown(report.cause)}\n"
+        with suppress(OSError), (self._folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(line)
 
     def close(self) -> str:
         """Note the end of the run; return what could not be written and why, or nothing."""
@@ -78,19 +97,39 @@ class RunLog:
 
     def _other_rows(self) -> list[Mapping[str, Any]]:
         """Slides of other runs in the folder, earlier ones or beside this one, keep their rows."""
-        try:
-            return _rows_in((self._folder / SUMMARY).read_bytes())
-        except OSError:
-            return []
+        return rows_before(self._folder)
 
     def _write_files(self) -> None:
         for name in (RUN, SUMMARY):
             for leftover in self._folder.glob(f".{name}.*.part"):
                 leftover.unlink(missing_ok=True)
-        with put_whole(self._folder / RUN) as path:
-            path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
+        if self._has_results:
+            with put_whole(self._folder / RUN) as path:
+                path.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
         with put_whole(self._folder / SUMMARY) as path:
             path.write_bytes(_text_of([*self._other_rows(), *self._rows]))
+
+
+def rows_before(folder: Path) -> list[Mapping[str, Any]]:
+    """Return the rows of summary.csv in a folder, none where it cannot be read."""
+    try:
+        return _rows_in((folder / SUMMARY).read_bytes())
+    except OSError:
+        return []
+
+
+def run_before(folder: Path) -> dict[str, Any]:
+    """Return run.json of a folder, empty where it cannot be read."""
+    try:
+        found = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(path: str) -> str:
+    """Return a path as valid text, which names of files need not be."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def merged_summary(*summaries: bytes) -> bytes:

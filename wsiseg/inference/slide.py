@@ -29,6 +29,7 @@ from wsiseg.inference.run_log import versions
 from wsiseg.inference.stages import NetworkJob, ObjectsJob, StageResult
 from wsiseg.inference.threshold import common_threshold, own_threshold
 from wsiseg.machine.allocator import give_back
+from wsiseg.machine.marks import check_free, is_ours
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
 from wsiseg.objects.geojson import GeoJSONWriter
@@ -162,6 +163,8 @@ class SlideRun:
         store.remove_work()
         self.outputs.remove_leftovers()
         if self.outputs.missing():
+            for file in self.outputs.files:
+                check_free(file)
             scratch = self.outputs.scratch
             job = (self.config.objects, store.threshold, self.config.tile_px, self.cluster)
             with nuclei_again(store, scratch, *job, on_result=Tally(self.observer).add) as again:
@@ -379,7 +382,8 @@ def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> 
             parquet.write(table)
             nuclei += table.num_rows
     for stale in set(outputs.geojson_files()) - set(geojson.paths):
-        stale.unlink()
+        if is_ours(stale):
+            stale.unlink()
     return nuclei
 
 

@@ -31,8 +31,8 @@ def put_whole(target: Path) -> Iterator[Path]:
 
 
 def beside(path: Path) -> Path:
-    """Return where a file is streamed to; what a killed run left there is written over."""
-    return path.with_name(path.name + STREAMED)
+    """Return the hidden name a file is streamed to; what a killed run left there is written over."""
+    return path.with_name(f".{path.name}.wsiseg{STREAMED}")
 
 
 def settle(path: Path) -> None:

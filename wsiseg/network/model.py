@@ -19,7 +19,7 @@ import safetensors
 import safetensors.numpy
 
 from wsiseg.errors import ModelError
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import write_output
 from wsiseg.network.architecture import weight_shapes
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def save_model(path: str | os.PathLike[str], network: FCNN, info: ModelInfo) -> 
     """Write a model file beside its place and rename it, so that it is whole or absent."""
     weights = weights_of(network)
     data = serialise(weights, info)
-    write_whole(Path(path), data)
+    write_output(Path(path), data)
     return Model(weights, info, hashlib.sha256(data).hexdigest())
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, check_free
 from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.geojson_text import geometry_texts
 
@@ -27,8 +28,6 @@ MEASUREMENTS = {
 }
 """Columns that become measurements: their name in QuPath and the decimals that are written."""
 
-HEAD = b'{"type":"FeatureCollection","features":[\n'
-TAIL = b"\n]}\n"
 ROWS_AT_ONCE = 10_000
 
 
@@ -197,12 +196,12 @@ class GeoJSONWriter:
             )
         else:
             self._file = target.open("wb")
-        self._file.write(HEAD)
+        self._file.write(GEOJSON_HEAD)
         self._in_part = 0
 
     def _close_part(self) -> None:
         assert self._file is not None
-        self._file.write(TAIL)
+        self._file.write(GEOJSON_TAIL)
         self._file.close()
         if self.gzip:
             self._raw.close()
@@ -213,4 +212,5 @@ class GeoJSONWriter:
             beside(self.paths[0]).replace(beside(self.path))
             self.paths = [self.path]
         for part in self.paths:
+            check_free(part)
             settle(part)

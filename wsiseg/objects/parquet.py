@@ -10,6 +10,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wsiseg.machine.marks import PARQUET_ID_UNIT, check_free
 from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.records import RECORDS
 
@@ -27,7 +28,7 @@ LEFT_OUT = ("marker_row", "marker_col", "exact_area_px")
 
 def file_schema() -> pa.Schema:
     """Return the schema of the file: the number of the nucleus, then its records."""
-    fields = [pa.field("id", pa.uint32(), metadata={"unit": "number in labels/nuclei"})]
+    fields = [pa.field("id", pa.uint32(), metadata={"unit": PARQUET_ID_UNIT})]
     fields += [field for field in RECORDS if field.name not in LEFT_OUT]
     return pa.schema(fields, metadata={"geo": json.dumps(GEO)})
 
@@ -64,6 +65,7 @@ class ParquetWriter:
                 self._flush()
             self._writer.close()
             if kind is None:
+                check_free(self.path)
                 settle(self.path)
         finally:
             beside(self.path).unlink(missing_ok=True)

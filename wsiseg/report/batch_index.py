@@ -12,14 +12,12 @@ from typing import Any
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import StoreError
-from wsiseg.inference.outputs import REPORTS, STORE, Outputs
+from wsiseg.inference.outputs import INDEX, PAGE, REPORTS, STORE, THUMBNAIL, Outputs
 from wsiseg.inference.run_log import RUN, SUMMARY
 from wsiseg.report.page import link, number, write_page
-from wsiseg.report.slide_page import PAGE
-from wsiseg.report.thumbnail import THUMBNAIL, report_folder
+from wsiseg.report.thumbnail import report_folder
 from wsiseg.store.slide_store import SlideStore
 
-INDEX = "index.html"
 # Causes can be long: a million bytes a cell are a file that is not ours.
 csv.field_size_limit(min(sys.maxsize, 1 << 20))
 COLUMNS = (

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from wsiseg.errors import UsageError, WsisegError
-from wsiseg.inference.outputs import Observer, Outputs, Relay, SlideReport
+from wsiseg.inference.outputs import INDEX, PAGE, REPORTS, Observer, Outputs, Relay, SlideReport
 from wsiseg.inference.run_log import RUN, SUMMARY
+from wsiseg.machine.marks import refuse_foreign
 from wsiseg.report.batch_index import finished_slides, known_seconds, write_index
-from wsiseg.report.slide_page import PAGE, write_slide_page
+from wsiseg.report.slide_page import write_slide_page
 from wsiseg.report.thumbnail import report_folder
 
 # While a batch goes on its table is written again at most this often.
@@ -102,11 +103,14 @@ def rebuild(
     Raises
     ------
     UsageError
-        If there is nothing of `wsiseg predict` in the folder.
+        If there is nothing of `wsiseg predict` in the folder, or a page has the name of a file that wsiseg
+        did not make.
     """
     slides = finished_slides(folder)
     if not slides and not any((folder / name).exists() for name in (SUMMARY, RUN)):
         raise UsageError(f"{folder}: no run of `wsiseg predict` or `wsiseg fit` there")
+    pages = [outputs.folder / REPORTS / outputs.name / PAGE for outputs in slides]
+    refuse_foreign([*pages, folder / INDEX])
     seconds = known_seconds(folder)
     for outputs in slides:
         problem: Problem | None = None

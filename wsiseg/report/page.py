@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import HTML_MARK, marked_jpeg, write_output
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,9 +37,9 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     page = _environment().get_template(template).render(values).encode("utf-8", "backslashreplace")
     remove_leftovers(path.parent, path.name)
     try:
-        write_whole(path, page)
+        write_output(path, page)
     except FileNotFoundError:  # another run took this one's beginning for a leftover
-        write_whole(path, page)
+        write_output(path, page)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
@@ -58,14 +58,17 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def jpeg(rgb: npt.NDArray[np.uint8], quality: int = 85) -> bytes:
-    """Return a uint8 (H, W, 3) or (H, W) picture as JPEG."""
+def jpeg(rgb: npt.NDArray[np.uint8], quality: int = 85, *, full_colour: bool = False) -> bytes:
+    """Return a uint8 (H, W, 3) or (H, W) picture as JPEG; thin coloured lines need colour in every pixel."""
     import cv2
 
+    factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if full_colour else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+    packing = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+
     ordered = rgb if rgb.ndim == 2 else rgb[..., ::-1]
-    done, data = cv2.imencode(".jpg", np.ascontiguousarray(ordered), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(ordered), packing)
     assert done
-    return bytes(data)
+    return marked_jpeg(bytes(data))
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> bytes:
@@ -115,6 +118,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.globals.update(
+        mark=Markup(HTML_MARK.decode()),
         style=Markup(style),
         script=Markup(script),
         policy=(

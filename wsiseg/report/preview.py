@@ -1,4 +1,4 @@
-"""The PNG that `predict` leaves for each slide: its tissue, its nuclei, how many, and how large it is."""
+"""The picture that `predict` leaves for each slide: its tissue, its nuclei, how many, and how large it is."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import StoreError
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import write_output
 from wsiseg.report.legend import colours, with_legend
+from wsiseg.report.page import jpeg
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,7 @@ Rgb = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
 MAX_SIDE_PX = 2000
+QUALITY = 90
 # Small images are enlarged by a whole factor, so that outlines show.
 MAX_FACTOR = 4
 NUCLEUS_UM = 8.0
@@ -75,7 +77,7 @@ def write_preview(
     Parameters
     ----------
     path : path-like
-        PNG to write; it is whole or absent.
+        JPEG to write; it is whole or absent.
     thumbnail : uint8 (H, W, 3)
         The slide; a picture above 2000 px is made smaller, a small one larger.
     scale_l0 : float
@@ -200,16 +202,7 @@ def _overlay_density(picture: _Picture) -> float:
 
 
 def _save(rgb: Rgb, path: Path) -> None:
-    import cv2
-
-    # A quarter of the time of the usual way to pack a PNG, for a twentieth more bytes.
-    packing = [
-        cv2.IMWRITE_PNG_COMPRESSION, 1,
-        cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
-        cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
-    ]  # fmt: skip
-    data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), packing)[1]
     try:
-        write_whole(path, data.tobytes())
+        write_output(path, jpeg(rgb, QUALITY, full_colour=True))
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error

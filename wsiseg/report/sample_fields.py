@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import SlideError
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import write_output
 from wsiseg.report.page import jpeg
 from wsiseg.report.slide_numbers import FIELD_UM, SlideNumbers
 from wsiseg.store.slide_store import STAIN_DOWNSAMPLE, FrameInfo, SlideStore
@@ -95,7 +95,7 @@ def write_pictures(folder: Path, boxes: Sequence[Box], slide: Slide, frame: Fram
             rgb = view.read(Box(*(round(side * factor) for side in box)))
         except SlideError:
             continue
-        write_whole(path, jpeg(rgb, 88))
+        write_output(path, jpeg(rgb, 88))
 
 
 def stain_picture(store: SlideStore, box: Box) -> Rgb:

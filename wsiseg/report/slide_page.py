@@ -10,7 +10,7 @@ import numpy as np
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import WsisegError
-from wsiseg.inference.outputs import Outputs
+from wsiseg.inference.outputs import PAGE, THUMBNAIL, Outputs
 from wsiseg.report.charts import histogram
 from wsiseg.report.legend import scale_bar
 from wsiseg.report.page import (
@@ -30,14 +30,13 @@ from wsiseg.report.sample_fields import (
 )
 from wsiseg.report.slide_maps import density_map, tissue_path
 from wsiseg.report.slide_numbers import SlideNumbers, count_up
-from wsiseg.report.thumbnail import THUMBNAIL, report_folder, write_thumbnail
+from wsiseg.report.thumbnail import report_folder, write_thumbnail
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
     from wsiseg.slides.slide import Slide
 
-PAGE = "index.html"
 STAGES = {
     "tissue": "finding tissue",
     "threshold": "choosing the threshold",

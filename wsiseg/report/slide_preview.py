@@ -8,7 +8,7 @@ from wsiseg.report.thumbnail import start_report
 
 
 def draw_preview(finished: FinishedSlide) -> None:
-    """Write the preview PNG of a slide whose nuclei are known, and the thumbnail of its report."""
+    """Write the preview of a slide whose nuclei are known, and the thumbnail of its report."""
     frame, overview = finished.frame, finished.thumbnail
     start_report(finished.path.parent, finished.name, overview.rgb)
     write_preview(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.inference.outputs import REPORTS
-from wsiseg.machine.whole import write_whole
+from wsiseg.inference.outputs import REPORTS, THUMBNAIL
+from wsiseg.machine.marks import is_ours, write_output
 from wsiseg.report.page import jpeg
 
-THUMBNAIL = "thumbnail.jpg"
 SIDE_PX = 1000
 
 
@@ -24,7 +22,9 @@ def report_folder(output: Path, name: str) -> Path:
 def start_report(output: Path, name: str, rgb: npt.NDArray[np.uint8]) -> None:
     """Begin the report of a slide anew, with its thumbnail; pictures of an earlier run go."""
     folder = report_folder(output, name)
-    shutil.rmtree(folder, ignore_errors=True)
+    for file in folder.glob("*"):
+        if file.is_file() and is_ours(file):
+            file.unlink(missing_ok=True)
     write_thumbnail(folder, rgb)
 
 
@@ -37,4 +37,4 @@ def write_thumbnail(folder: Path, rgb: npt.NDArray[np.uint8]) -> None:
         size = tuple(max(1, round(side * SIDE_PX / longer)) for side in (rgb.shape[1], rgb.shape[0]))
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / THUMBNAIL, jpeg(rgb))
+    write_output(folder / THUMBNAIL, jpeg(rgb))

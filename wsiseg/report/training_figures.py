@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import PICTURE_COMMENT, write_output
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.loop import snapshot_epochs
@@ -125,8 +125,8 @@ def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
     from io import BytesIO
 
     data = BytesIO()
-    figure.savefig(data, format="png", dpi=dpi)
-    write_whole(path, data.getvalue())
+    figure.savefig(data, format="png", dpi=dpi, metadata={"Software": PICTURE_COMMENT.decode()})
+    write_output(path, data.getvalue())
 
 
 def _show(axis: Any, image: npt.NDArray[Any], title: str) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from wsiseg.errors import UsageError
+from wsiseg.machine.marks import is_our_picture
 from wsiseg.slides import containers, dicom, files
 from wsiseg.slides.resolution import Statement
 
@@ -70,6 +71,8 @@ def expand(
 ) -> list[SlideSource]:
     """Return the slides that a user's arguments mean, in their order, each once.
 
+    Pictures that wsiseg made (previews, figures) are no slides, whoever names them.
+
     Parameters
     ----------
     arguments : sequence of str
@@ -95,6 +98,8 @@ def expand(
         if not items:
             raise UsageError(f"{argument}: no slides there (known suffixes: {' '.join(sorted(SUFFIXES))})")
         for path, listed in items:
+            if is_our_picture(path):
+                continue
             key = path if files.is_url(path) else os.path.realpath(path)
             _, before = found.setdefault(key, (path, listed))
             if None not in (before.mpp, listed.mpp) and before.mpp != listed.mpp:
@@ -105,7 +110,7 @@ def expand(
             if before.mpp is None and listed.mpp is not None:
                 found[key] = (path, listed)
     if not found:
-        raise UsageError("no slides given")
+        raise UsageError(f"no slides given{', only pictures that wsiseg made' if arguments else ''}")
     return _distinct([_source(path, listed, slide_mpp, force_slide_mpp) for path, listed in found.values()])
 
 
@@ -269,6 +274,8 @@ def _stem(path: str) -> str:
     root, suffix = os.path.splitext(name)
     root = root if suffix.lower() in SUFFIXES or re.fullmatch(r"\.\w{1,8}", suffix) else name
     root = root[:-4] if root.lower().endswith(".ome") else root
+    # What ends so is a file of another slide's nuclei, written with --split.
+    root = re.sub(r"\.(part\d+)$", r"_\1", root)
     return safe_name(root)
 
 

@@ -15,6 +15,7 @@ import tifffile
 
 from wsiseg.errors import UsageError
 from wsiseg.machine.cores import available_cores
+from wsiseg.machine.marks import SYNTHETIC_MARK
 from wsiseg.machine.whole import put_whole
 from wsiseg.synthetic.pyramid import Encoder, Level, Pixels, Thumbnail
 from wsiseg.synthetic.scene import BLOCK_PX, SyntheticSlide
@@ -157,7 +158,7 @@ def _write_pages(
 def _aperio_header(slide: SyntheticSlide, encoder: Encoder, header_mpp: bool) -> str:
     size = f"{slide.width}x{slide.height}"
     text = (
-        f"Aperio Image Library wsiseg synthetic\r\n{size} [0,0 {size}] ({encoder.tile_px}x{encoder.tile_px}) "
+        f"{SYNTHETIC_MARK.decode()}\r\n{size} [0,0 {size}] ({encoder.tile_px}x{encoder.tile_px}) "
         f"JPEG/RGB Q={encoder.quality}"
     )
     if header_mpp:

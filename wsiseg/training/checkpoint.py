@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from wsiseg.errors import StoreError
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import write_output
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.state import EpochRecord, RepeatState, Weights, new_state
 
@@ -48,7 +48,7 @@ def save_state(folder: Path, state: RepeatState) -> None:
     described = {"format": FORMAT, "history": [dataclasses.asdict(record) for record in state.history]}
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     data = safetensors.torch.save(contiguous, metadata={"wsiseg": json.dumps(described, sort_keys=True)})
-    write_whole(folder / FILE_NAME, data)
+    write_output(folder / FILE_NAME, data)
 
 
 def load_state(

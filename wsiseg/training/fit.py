@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -17,7 +16,7 @@ import torch
 
 from wsiseg.errors import SlideError, StoreError, UsageError
 from wsiseg.machine.allocator import give_back
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import write_output
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource
 from wsiseg.training.checkpoint import load_state
@@ -86,6 +85,11 @@ def fit_slides(
     sources, failures = usable_sources(slides, training, config.reader, config.tissue, observer)
     matched = None if labels is None else _match(sources, labels)
     now = identity(training, sources, matched, device.type, prior)
+    inputs: list[str | os.PathLike[str]] = [source.path for source in sources]
+    inputs += (matched or {}).values()
+    if config.prior is not None:
+        inputs.append(config.prior)
+    folder.refuse_foreign(training.repeats, inputs)
     with folder.alone():
         before = _resumed(folder, training, now, config.overwrite, observer)
         record = RunRecord(
@@ -135,7 +139,7 @@ def _resumed(
         check_versions(folder.path, before.versions, versions(), observer)
     if has_other_repeats:
         # The consensus is of other repeats now.
-        shutil.rmtree(folder.repeat(0), ignore_errors=True)
+        folder.clear_repeat(folder.repeat(0))
     return before
 
 
@@ -257,7 +261,7 @@ class _Run:
     def _write_samples(self, validation: Validation) -> None:
         samples = {"pixels": validation.pixels[:SAMPLES], "images": validation.images[:SAMPLES]}
         tensors = {name: torch.from_numpy(array).contiguous() for name, array in samples.items()}
-        write_whole(self.folder.samples, safetensors.torch.save(tensors))
+        write_output(self.folder.samples, safetensors.torch.save(tensors, {"wsiseg": "samples"}))
 
     def _write_repeat(self, number: int, state: RepeatState) -> None:
         path = self.folder.repeat(number)

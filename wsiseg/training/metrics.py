@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import write_output
 from wsiseg.training.state import EpochRecord
 
 METRICS_FILE = "metrics.csv"
@@ -48,4 +48,4 @@ def write_metrics(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(folder / METRICS_FILE, text.getvalue().encode())
+    write_output(folder / METRICS_FILE, text.getvalue().encode())

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsiseg.errors import StoreError, UsageError
 from wsiseg.machine.locks import BusyError, held_lock
-from wsiseg.machine.whole import write_whole
+from wsiseg.machine.marks import holds_predict, is_ours, refuse_foreign, write_output
 from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.checkpoint import FILE_NAME as CHECKPOINT_FILE
 from wsiseg.training.metrics import METRICS_FILE
 from wsiseg.training.run_record import OtherFormatError, RunRecord
 
 RUN_FILE = "run.json"
+DRAWN = ("contact-sheet.png", "report.html")
+OF_REPEAT = (CHECKPOINT_FILE, METRICS_FILE, MODEL_FILE, "figure1.png", "figure4.png")
 SAMPLES_FILE = "samples.safetensors"
 
 
@@ -93,12 +95,12 @@ class RunFolder:
                 f"{file}: written by another version of wsiseg; use another folder or --overwrite"
             ) from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(f"{file}: cannot be read: {error}; use --overwrite to start afresh") from error
+            raise StoreError(f"{file}: cannot be read: {error}; move it away to start afresh") from error
 
     def write(self, record: RunRecord) -> None:
         """Write run.json."""
         text = json.dumps(record.to_json(), indent=2, sort_keys=True) + "\n"
-        write_whole(self.path / RUN_FILE, text.encode())
+        write_output(self.path / RUN_FILE, text.encode())
 
     def record(self) -> RunRecord:
         """Return what run.json says of the run that is here.
@@ -120,8 +122,36 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what a run left, and nothing else; run.json last, which says what the rest is of."""
-        (self.path / MODEL_FILE).unlink(missing_ok=True)
+        remove_ours([self.model])
         for folder in self.states():
-            shutil.rmtree(folder)
-        for name in (METRICS_FILE, SAMPLES_FILE, "contact-sheet.png", "report.html", RUN_FILE):
-            (self.path / name).unlink(missing_ok=True)
+            self.clear_repeat(folder)
+        remove_ours(self.path / name for name in (METRICS_FILE, SAMPLES_FILE, *DRAWN, RUN_FILE))
+
+    def clear_repeat(self, folder: Path) -> None:
+        """Remove what a run left in the folder of a repeat, and the folder if nothing else is in it."""
+        remove_ours(folder.glob("*"))
+        with suppress(OSError):
+            folder.rmdir()
+
+    def refuse_foreign(self, repeats: int, inputs: Iterable[str | os.PathLike[str]]) -> None:
+        """Raise if a run would replace a file that wsiseg did not make, or an input.
+
+        Raises
+        ------
+        UsageError
+            Naming the files.
+        """
+        if holds_predict(self.path):
+            raise UsageError(f"{self.path}: holds a run of `wsiseg predict`; choose another output folder")
+        names = (MODEL_FILE, METRICS_FILE, SAMPLES_FILE, *DRAWN, RUN_FILE)
+        targets = [self.path / name for name in names]
+        for number in range(repeats + 1):
+            targets += [self.repeat(number) / name for name in OF_REPEAT]
+        refuse_foreign(targets, inputs)
+
+
+def remove_ours(files: Iterable[Path]) -> None:
+    """Delete those of the files that wsiseg made."""
+    for file in files:
+        if file.is_file() and is_ours(file):
+            file.unlink()

@@ -1,0 +1,64 @@
+"""What a run would replace, so that nothing is which wsiseg did not make, nor an input of any run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from wsiseg.config import PredictConfig
+from wsiseg.errors import UsageError
+from wsiseg.inference.naming import outputs_of
+from wsiseg.inference.outputs import INDEX, Outputs
+from wsiseg.inference.place import Place
+from wsiseg.inference.run_log import RUN, SUMMARY, rows_before, run_before
+from wsiseg.machine.marks import holds_fit, is_our_store, refusal
+from wsiseg.slides.sources import SlideSource
+
+
+def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictConfig) -> None:
+    """Raise before any work if a run would replace a file that is not wsiseg's, or that is an input.
+
+    Parameters
+    ----------
+    sources : sequence of SlideSource
+    place : Place
+        Where outputs go.
+    config : PredictConfig
+
+    Raises
+    ------
+    UsageError
+        Naming the files.
+    """
+    folder = place.folder
+    if holds_fit(folder):
+        raise UsageError(f"{folder}: holds a run of `wsiseg fit`; choose another output folder")
+    targets = [folder / name for name in (SUMMARY, RUN, INDEX)]
+    for source in sources:
+        outputs = outputs_of(source, None, folder, config.gzip)
+        targets += replaced_by(outputs, config)
+    found = place.foreign(targets, inputs_of(sources, folder, config))
+    if found:
+        raise UsageError(refusal(found))
+
+
+def inputs_of(sources: Sequence[SlideSource], folder: Path, config: PredictConfig) -> list[str]:
+    """Return the inputs of a run and of the earlier ones in the folder."""
+    mask = [] if config.tissue.mask is None else [config.tissue.mask]
+    return [*(source.path for source in sources), *mask, *_inputs_before(folder)]
+
+
+def replaced_by(outputs: Outputs, config: PredictConfig) -> list[Path]:
+    """Return what `predict` replaces of a slide; of a finished one only what is not there."""
+    if not config.overwrite and outputs.store.is_dir() and is_our_store(outputs.store):
+        return []
+    parts = outputs.geojson_files() if config.split is not None else []
+    return [outputs.store, outputs.unfinished, *outputs.files, *parts]
+
+
+def _inputs_before(folder: Path) -> Iterator[str]:
+    """Yield the inputs of earlier runs in a folder."""
+    yield from (str(row["path"]) for row in rows_before(folder))
+    mask = ((run_before(folder).get("config") or {}).get("tissue") or {}).get("mask")
+    if mask:
+        yield str(mask)

@@ -1,0 +1,278 @@
+"""Files that wsiseg made, known by a mark inside them: only these are ever replaced or deleted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from wsiseg.errors import StoreError, UsageError
+from wsiseg.machine.whole import write_whole
+
+GEOJSON_HEAD = b'{"type":"FeatureCollection","features":[\n'
+"""Every GeoJSON file begins with these bytes; ids of version 8 or the end of the file follow."""
+GEOJSON_TAIL = b"\n]}\n"
+_FIRST_FEATURE = re.compile(rb'\{"type":"Feature","id":"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-')
+
+PARQUET_ID_UNIT = "number in labels/nuclei"
+"""What the metadata of the column `id` say of its unit."""
+
+PREVIEW = ".preview.jpg"
+"""Ending of the picture of a slide."""
+
+PICTURE_COMMENT = b"wsiseg"
+"""Comment of a JPEG, and the software that a PNG names."""
+
+HTML_MARK = b'<meta name="generator" content="wsiseg">'
+SYNTHETIC_MARK = b"Aperio Image Library wsiseg synthetic"
+
+# Tables begin with these columns: summary.csv, metrics.csv of a repeat, a table of `wsiseg evaluate`.
+_CSV_HEADS = (b"name,path,state,cause,", b"repeat,epoch,channel,score,", b"name,dice,aji,")
+# Entries of run.json of `predict` and of `fit`, and of what `wsiseg evaluate` writes.
+_PREDICT = {"model", "config", "versions", "slides"}
+_FIT = {"command", "format", "identity"}
+_EVALUATE = {"images", "mean", "sd", "without_labels"}
+# What is in a store whose metadata are gone.
+_IN_STORE = re.compile(r"\d+|labels|haematoxylin|tissue|status|work|zarr\.json")
+_HEAD_BYTES = 4096
+_NAMED = 10
+
+Open = Callable[[], IO[bytes]]
+
+
+def has_mark(name: str, open_file: Open) -> bool:
+    """Whether a file carries the mark of its kind, wherever it is kept.
+
+    Parameters
+    ----------
+    name : str
+        Its name, which tells the kind.
+    open_file : callable
+        Opens it for reading bytes.
+    """
+    kind = next((kind for ending, kind in _KINDS.items() if name.lower().endswith(ending)), None)
+    if kind is None:
+        return False
+    try:
+        with open_file() as file:
+            return kind(file)
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def is_ours(path: Path) -> bool:
+    """Whether wsiseg made the file or store at a path; what a link leads to is not asked."""
+    if path.is_symlink():
+        return False
+    if path.is_dir():
+        return is_our_store(path)
+    return has_mark(path.name, lambda: path.open("rb"))
+
+
+def is_our_store(folder: Path) -> bool:
+    """Whether a folder is a store that `predict` made, whole, unfinished or damaged."""
+    try:
+        described = json.loads((folder / "zarr.json").read_bytes())
+        return "wsiseg" in described["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return all(_IN_STORE.fullmatch(name) for name in os.listdir(folder))
+
+
+def holds_fit(folder: Path) -> bool:
+    """Whether a folder has the run.json of `wsiseg fit`."""
+    return _run_has(folder, _FIT)
+
+
+def holds_predict(folder: Path) -> bool:
+    """Whether a folder has the run.json of `wsiseg predict`."""
+    return _run_has(folder, _PREDICT)
+
+
+def _run_has(folder: Path, keys: set[str]) -> bool:
+    try:
+        return _has_entries((folder / "run.json").read_bytes(), keys)
+    except (OSError, ValueError):
+        return False
+
+
+def _has_entries(data: bytes, keys: set[str]) -> bool:
+    found: Any = json.loads(data)
+    return isinstance(found, dict) and keys <= found.keys()
+
+
+def is_our_picture(path: str) -> bool:
+    """Whether a file or URL is a preview or a figure of wsiseg, which is never taken for a slide."""
+    if not os.path.isfile(path):
+        return "://" in path and path.endswith(PREVIEW)
+    return path.lower().endswith((".jpg", ".png")) and is_ours(Path(path))
+
+
+class Files:
+    """Files by what they are, not by their names: links and letter case do not matter.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Those that do not exist are left out.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        self._known = {identity for path in paths if (identity := _identity(path))}
+
+    def __contains__(self, path: str | os.PathLike[str]) -> bool:
+        return _identity(path) in self._known
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def foreign(targets: Iterable[Path], inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Path]:
+    """Return the targets that must not be replaced: wsiseg did not make them, or they are inputs."""
+    kept = Files(inputs)
+    return [path for path in targets if os.path.lexists(path) and (path in kept or not is_ours(path))]
+
+
+def refuse_foreign(targets: Iterable[Path], inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Raise if a target must not be replaced.
+
+    Raises
+    ------
+    UsageError
+        Naming the files.
+    """
+    found = foreign(targets, inputs)
+    if found:
+        raise UsageError(refusal(found))
+
+
+def refusal(found: Iterable[Path]) -> str:
+    """Return in words that files are in the way which wsiseg does not replace."""
+    paths = list(map(str, found))
+    more = [f"and {len(paths) - _NAMED} more"] if len(paths) > _NAMED else []
+    return "\n".join(
+        [
+            "wsiseg did not make these files, or they are its inputs, so it does not replace them:",
+            *(f"  {text}" for text in [*paths[:_NAMED], *more]),
+            "Choose another output folder, or move them away.",
+        ]
+    )
+
+
+def write_output(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all; one that wsiseg did not make stays.
+
+    Raises
+    ------
+    StoreError
+        If such a file has the name.
+    """
+    check_free(target)
+    write_whole(target, data)
+
+
+def check_free(target: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Raise if a target must not be replaced: such a file may have come since the run began.
+
+    Raises
+    ------
+    StoreError
+        With its name.
+    """
+    if foreign([target], inputs):
+        raise StoreError(f"{target}: wsiseg did not make this file, so it stays as it is; move it away")
+
+
+def marked_jpeg(data: bytes) -> bytes:
+    """Return a JPEG with the mark as its comment."""
+    comment = b"\xff\xfe" + (len(PICTURE_COMMENT) + 2).to_bytes(2, "big") + PICTURE_COMMENT
+    return data[:2] + comment + data[2:]
+
+
+def _is_geojson(file: IO[bytes]) -> bool:
+    if not _starts(file, GEOJSON_HEAD):
+        return False
+    rest = file.read(64)
+    return rest == GEOJSON_TAIL or bool(_FIRST_FEATURE.match(rest))
+
+
+def _is_packed_geojson(file: IO[bytes]) -> bool:
+    with gzip.open(file) as unpacked:
+        return _is_geojson(unpacked)  # type: ignore[arg-type]
+
+
+def _is_parquet(file: IO[bytes]) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(file)
+    except pa.ArrowException:
+        return False
+    # A column that somebody added has no unit, nor has any after a turn through pandas.
+    units = [(field.metadata or {}).get(b"unit") for field in schema]
+    return None not in units and PARQUET_ID_UNIT.encode() in units
+
+
+def _is_jpeg(file: IO[bytes]) -> bool:
+    return _starts(file, marked_jpeg(b"\xff\xd8"))
+
+
+def _is_png(file: IO[bytes]) -> bool:
+    return b"tEXtSoftware\0" + PICTURE_COMMENT in file.read(_HEAD_BYTES)
+
+
+def _is_page(file: IO[bytes]) -> bool:
+    return HTML_MARK in file.read(_HEAD_BYTES)
+
+
+def _is_table(file: IO[bytes]) -> bool:
+    return file.read(_HEAD_BYTES).startswith(_CSV_HEADS)
+
+
+def _is_json(file: IO[bytes]) -> bool:
+    data = file.read()
+    return any(_has_entries(data, keys) for keys in (_PREDICT, _FIT, _EVALUATE))
+
+
+def _is_safetensors(file: IO[bytes]) -> bool:
+    length = int.from_bytes(file.read(8), "little")
+    described: Any = json.loads(file.read(min(length, 1 << 24)))
+    return isinstance(described, dict) and "wsiseg" in (described.get("__metadata__") or {})
+
+
+def _is_synthetic(file: IO[bytes]) -> bool:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(file) as tif:
+            return str(tif.pages.first.description).encode().startswith(SYNTHETIC_MARK)
+    except (tifffile.TiffFileError, IndexError, KeyError, TypeError):
+        return False
+
+
+def _starts(file: IO[bytes], head: bytes) -> bool:
+    return file.read(len(head)) == head
+
+
+_KINDS: dict[str, Callable[[IO[bytes]], bool]] = {
+    ".geojson": _is_geojson,
+    ".geojson.gz": _is_packed_geojson,
+    ".parquet": _is_parquet,
+    ".jpg": _is_jpeg,
+    ".png": _is_png,
+    ".html": _is_page,
+    ".csv": _is_table,
+    ".json": _is_json,
+    ".safetensors": _is_safetensors,
+    "checkpoint": _is_safetensors,
+    ".svs": _is_synthetic,
+}
