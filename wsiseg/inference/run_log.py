@@ -19,12 +19,13 @@ from wsiseg.config import PredictConfig
 from wsiseg.errors import shown
 from wsiseg.inference.outputs import SlideReport
 from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.machine.marks import LOG
 from wsiseg.machine.whole import put_whole
 from wsiseg.network.model import Model
 
 # A run holds the lock of the summary for milliseconds; a lock of a lost host is free after this.
 SUMMARY_WAIT_S = 120.0
-SUMMARY, RUN, LOG = "summary.csv", "run.json", "wsiseg.log"
+SUMMARY, RUN = "summary.csv", "run.json"
 VERSIONS_OF = ("torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
 

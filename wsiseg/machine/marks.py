@@ -27,6 +27,9 @@ PREVIEW = ".preview.jpg"
 PICTURE_COMMENT = b"wsiseg"
 """Comment of a JPEG, and the software that a PNG names."""
 
+LOG = "wsiseg.log"
+"""Name of the log of an output folder, which is mark enough: lines are only added to it."""
+
 HTML_MARK = b'<meta name="generator" content="wsiseg">'
 SYNTHETIC_MARK = b"Aperio Image Library wsiseg synthetic"
 
@@ -275,4 +278,5 @@ _KINDS: dict[str, Callable[[IO[bytes]], bool]] = {
     ".safetensors": _is_safetensors,
     "checkpoint": _is_safetensors,
     ".svs": _is_synthetic,
+    LOG: lambda _: True,
 }

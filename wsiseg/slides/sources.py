@@ -14,10 +14,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from wsiseg.errors import UsageError
-from wsiseg.machine.marks import is_our_picture
+from wsiseg.machine.marks import is_our_picture, is_ours
 from wsiseg.slides import containers, dicom, files
 from wsiseg.slides.resolution import Statement
 
@@ -139,7 +140,9 @@ def left_out(arguments: Sequence[str]) -> list[str]:
             continue
         for name in sorted(os.listdir(folder)):
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and not name.startswith(".") and not _is_candidate(path):
+            if not os.path.isfile(path) or name.startswith(".") or _is_candidate(path):
+                continue
+            if not is_ours(Path(path)):
                 found.append(path)
     return found
 
