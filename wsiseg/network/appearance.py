@@ -87,7 +87,7 @@ def network_input(rgb: npt.NDArray[np.uint8], table: npt.NDArray[np.float32]) ->
 
 
 @njit(cache=True, nogil=True)
-def _moments(pixels, density, least):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _moments(pixels, density, least):
     """Count pixels of a mean density above `least`; sum their densities and the products of these."""
     count = 0
     total, squares = np.zeros(3), np.zeros((3, 3))
@@ -109,7 +109,7 @@ def _moments(pixels, density, least):  # type: ignore[no-untyped-def]  # pragma:
 
 
 @njit(cache=True, nogil=True)
-def _look_up(rgb, table, planes):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _look_up(rgb, table, planes):
     rows, cols, _ = rgb.shape
     for r in range(rows):
         for c in range(cols):

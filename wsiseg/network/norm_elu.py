@@ -69,7 +69,7 @@ def norm_elu(x: Tensor, norm: nn.BatchNorm2d, plus: Tensor | None = None) -> Ten
         float32 (N, C, H, W), channels last.
     """
     if norm.training:
-        y: Tensor = _NormElu.apply(x, norm.weight, norm.bias, plus, norm)  # type: ignore[no-untyped-call]
+        y: Tensor = _NormElu.apply(x, norm.weight, norm.bias, plus, norm)
         return y
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -191,7 +191,7 @@ def _on_parts(work: Callable[[list[Floats], int], None], arrays: tuple[Floats, .
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _exp_parts(t):  # type: ignore[no-untyped-def]
+def _exp_parts(t):
     """Return e and p, exp(t) = (e + 1) p, for t <= 0, without a branch, so that a loop is vector code."""
     t = max(t, _LOWEST)
     n = np.int32(t * _LOG2E - _HALF)
@@ -202,14 +202,14 @@ def _exp_parts(t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _elu(z):  # type: ignore[no-untyped-def]
+def _elu(z):
     """Return z, or exp(z) - 1 below 0."""
     e, power = _exp_parts(min(z, _ZERO))
     return max(z, _ZERO) + (e * power + (power - _ONE))
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _elu_slope(z):  # type: ignore[no-untyped-def]
+def _elu_slope(z):
     """Return 1, or exp(z) below 0."""
     e, power = _exp_parts(min(z, _ZERO))
     return e * power + power
@@ -217,7 +217,7 @@ def _elu_slope(z):  # type: ignore[no-untyped-def]
 
 # The compiler makes vector code of loops of a fixed length over slices, each of which writes one array.
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _sums_of(n, near, x, first, second):  # type: ignore[no-untyped-def]
+def _sums_of(n, near, x, first, second):
     for lane in range(n):
         first[lane] += x[lane] - near[lane]
     for lane in range(n):
@@ -225,7 +225,7 @@ def _sums_of(n, near, x, first, second):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _sums(constants, x, out):  # type: ignore[no-untyped-def]
+def _sums(constants, x, out):
     """Add sum and sum of squares of x - near to `out`, float64 (2, LANES)."""
     near = constants[0].copy()
     first, second = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
@@ -243,13 +243,13 @@ def _sums(constants, x, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _activate_some(n, scale, shift, x, y):  # type: ignore[no-untyped-def]
+def _activate_some(n, scale, shift, x, y):
     for lane in range(n):
         y[lane] = _elu(scale[lane] * x[lane] + shift[lane])
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _activate(constants, x, y):  # type: ignore[no-untyped-def]
+def _activate(constants, x, y):
     """Write ELU(scale x + shift) to y."""
     scale, shift = constants[0].copy(), constants[1].copy()
     whole = len(x) // LANES * LANES
@@ -259,7 +259,7 @@ def _activate(constants, x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _activate_and_add_some(n, scale, shift, x, plus, y):  # type: ignore[no-untyped-def]
+def _activate_and_add_some(n, scale, shift, x, plus, y):
     for lane in range(n):
         y[lane] = _elu(scale[lane] * x[lane] + shift[lane])
     for lane in range(n):
@@ -267,7 +267,7 @@ def _activate_and_add_some(n, scale, shift, x, plus, y):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _activate_and_add(constants, x, plus, y):  # type: ignore[no-untyped-def]
+def _activate_and_add(constants, x, plus, y):
     """Write ELU(scale x + shift) + plus to y."""
     scale, shift = constants[0].copy(), constants[1].copy()
     whole = len(x) // LANES * LANES
@@ -277,7 +277,7 @@ def _activate_and_add(constants, x, plus, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _sums_back_of(n, constants, gradient, x, before, first, second):  # type: ignore[no-untyped-def]
+def _sums_back_of(n, constants, gradient, x, before, first, second):
     scale, shift, mean = constants
     for lane in range(n):
         before[lane] = _elu_slope(scale[lane] * x[lane] + shift[lane])
@@ -290,7 +290,7 @@ def _sums_back_of(n, constants, gradient, x, before, first, second):  # type: ig
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _sums_back(constants, gradient, x, out):  # type: ignore[no-untyped-def]
+def _sums_back(constants, gradient, x, out):
     """Add to `out` the sums of g, the gradient in front of ELU(scale x + shift), and of g (x - mean)."""
     rows = constants[0].copy(), constants[1].copy(), constants[2].copy()
     first, second = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
@@ -309,7 +309,7 @@ def _sums_back(constants, gradient, x, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _back_some(n, constants, gradient, x, of_x):  # type: ignore[no-untyped-def]
+def _back_some(n, constants, gradient, x, of_x):
     scale, shift, slope, offset = constants
     for lane in range(n):
         of_x[lane] = scale[lane] * _elu_slope(scale[lane] * x[lane] + shift[lane])
@@ -320,7 +320,7 @@ def _back_some(n, constants, gradient, x, of_x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _back(constants, gradient, x, of_x):  # type: ignore[no-untyped-def]
+def _back(constants, gradient, x, of_x):
     """Write the gradient for x: scale times that in front of ELU(scale x + shift), plus slope x + offset."""
     rows = constants[0].copy(), constants[1].copy(), constants[2].copy(), constants[3].copy()
     whole = len(x) // LANES * LANES

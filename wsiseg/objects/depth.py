@@ -25,7 +25,7 @@ class Sides(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _upright(mask, cap, margin, upright):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _upright(mask, cap, margin, upright):
     """Distance to the background up or down the column, at most `cap`; `upright` has side margins."""
     rows, cols = mask.shape
     one, zero = np.uint8(1), np.uint8(0)
@@ -42,7 +42,7 @@ def _upright(mask, cap, margin, upright):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(cache=True, nogil=True)
-def _distances(upright, margin, sides, level, raw, doubt):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _distances(upright, margin, sides, level, raw, doubt):
     """Quantised distance of every pixel: the second pass of Meijster's method, by search outwards.
 
     `upright` has `margin` columns on either side that are as far as can be, so that no search leaves it.
@@ -80,7 +80,7 @@ def _distances(upright, margin, sides, level, raw, doubt):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def _smoothed(raw, mask, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _smoothed(raw, mask, out):
     """Sum over 5 x 5 pixels with binomial weights, in nuclei only."""
     rows, cols = mask.shape
     line = np.empty(cols + 4, np.uint32)

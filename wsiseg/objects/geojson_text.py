@@ -14,14 +14,14 @@ POLYGON_CODE = 3
 
 
 @njit(cache=True, nogil=True)
-def _put(out, at, text):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _put(out, at, text):
     for k in range(text.size):
         out[at + k] = text[k]
     return at + text.size
 
 
 @njit(cache=True, nogil=True)
-def _number(out, at, hundredths):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _number(out, at, hundredths):
     """Write a whole number of hundredths with as few characters as it takes."""
     if hundredths < 0:
         out[at] = 45
@@ -48,7 +48,7 @@ def _number(out, at, hundredths):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(cache=True, nogil=True)
-def _u32(data, at):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _u32(data, at):
     return (
         np.int64(data[at])
         | np.int64(data[at + 1]) << 8
@@ -58,7 +58,7 @@ def _u32(data, at):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _texts(data, offsets, head, ends, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _texts(data, offsets, head, ends, out):
     """Write every polygon's text, nothing for other shapes; return where each ends."""
     at = 0
     point = np.empty(2, np.float64)

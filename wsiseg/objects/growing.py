@@ -7,7 +7,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def longer(array):  # type: ignore[no-untyped-def]  # pragma: no cover
+def longer(array):
     """Return an array of twice the length that begins as the given one (one axis)."""
     new = np.empty(2 * array.size, array.dtype)
     for i in range(array.size):
@@ -16,7 +16,7 @@ def longer(array):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def longer_rows(array):  # type: ignore[no-untyped-def]  # pragma: no cover
+def longer_rows(array):
     """Return an array of twice as many rows that begins as the given one (two axes)."""
     new = np.empty((2 * array.shape[0], array.shape[1]), array.dtype)
     for i in range(array.shape[0]):

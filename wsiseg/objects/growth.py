@@ -15,7 +15,7 @@ UNKNOWN = 1
 
 
 @njit(cache=True, nogil=True)
-def _seed(depth, doubt, sides, places, sure, label):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _seed(depth, doubt, sides, places, sure, label):
     """Label the pixels that growth starts from; return them, flat, the peaks before the unknown ones."""
     rows, cols = depth.shape
     seeds = np.empty(places.shape[0] + rows * cols, np.int32)
@@ -57,7 +57,7 @@ def _seed(depth, doubt, sides, places, sure, label):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _grow(depth, cols, label, seeds, deepest, spread):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _grow(depth, cols, label, seeds, deepest, spread):
     """Grow inside one connected piece of the mask after another, each small enough to stay in the cache."""
     size = depth.size
     last = deepest + spread

@@ -57,7 +57,7 @@ def clean_mask(confidence: NDArray[np.uint8], threshold: float, scales: Scales) 
 
 
 @njit(cache=True, nogil=True)
-def _fill_holes(mask, words, most_area, most_side):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fill_holes(mask, words, most_area, most_side):
     """Fill, in place, background regions (4-connected) that are small in area and bounding box.
 
     Runs of background in a row are joined to the runs they touch in the row above (union-find). `words` are
@@ -114,7 +114,7 @@ def _fill_holes(mask, words, most_area, most_side):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _root(parent, i):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _root(parent, i):
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]

@@ -12,7 +12,7 @@ SUMS = ("area", "row", "col", "row2", "col2", "row_col", "confidence", "haematox
 
 
 @njit(cache=True, nogil=True)
-def _sums(labels, wanted, boxes, markers, confidence, half, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sums(labels, wanted, boxes, markers, confidence, half, row0, col0):
     sums = np.zeros((wanted.sum(), 8), np.int64)
     half_row0, half_col0 = row0 // 2, col0 // 2
     with_half = half.size > 0
@@ -103,7 +103,7 @@ def axes_px(sums: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 @njit(cache=True, nogil=True)
-def _lengths(points, starts, owners, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _lengths(points, starts, owners, count):
     lengths = np.zeros(count)
     for i in range(owners.size):
         for j in range(starts[i], starts[i + 1] - 1):

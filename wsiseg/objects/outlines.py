@@ -30,7 +30,7 @@ class Rings(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _boxes(labels, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _boxes(labels, count):
     rows, cols = labels.shape
     boxes = np.empty((count, 4), np.int32)
     for k in range(count):
@@ -61,7 +61,7 @@ def bounding_boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def _trace(labels, wanted, boxes):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _trace(labels, wanted, boxes):
     """Trace one object after another, each inside of its box: its outer ring is met first."""
     rows, cols = labels.shape
     seen = np.zeros((rows, cols), np.uint8)

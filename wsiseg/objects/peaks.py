@@ -12,7 +12,7 @@ from wsiseg.objects.scales import Scales
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mixed(place):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _mixed(place):
     """Mix a place into a number that no other place has (the bijection of splitmix64)."""
     x = np.uint64(place) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -21,12 +21,12 @@ def _mixed(place):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _key(q, cols, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _key(q, cols, row0, col0):
     return _mixed(((row0 + q // cols) << 32) | (col0 + q % cols))
 
 
 @njit(cache=True, nogil=True)
-def _tops(depth, doubt, cols, row0, col0, lowest):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _tops(depth, doubt, cols, row0, col0, lowest):
     """Pixels that no neighbour comes before, and whether a neighbour in doubt could."""
     found = np.empty(1024, np.int64)
     unsure = np.empty(1024, np.bool_)
@@ -60,7 +60,7 @@ def _tops(depth, doubt, cols, row0, col0, lowest):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _standing(tops, unsure, depth, doubt, cols, row0, col0, sides, neck, box, fixed_box, unit):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _standing(tops, unsure, depth, doubt, cols, row0, col0, sides, neck, box, fixed_box, unit):
     """Walk around each top without going below its neck; drop it where a higher place is met."""
     rows = depth.size // cols
     seen = np.zeros(depth.size, np.int32)
@@ -107,7 +107,7 @@ def _standing(tops, unsure, depth, doubt, cols, row0, col0, sides, neck, box, fi
 
 
 @njit(cache=True, nogil=True)
-def _keys(tops, cols, row0, col0):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _keys(tops, cols, row0, col0):
     keys = np.empty(tops.size, np.uint64)
     for i in range(tops.size):
         keys[i] = _key(tops[i], cols, row0, col0)

@@ -58,7 +58,7 @@ def on_grid(rings: Rings, origin: tuple[int, int], frame: Box, scale_l0: float) 
 
 
 @njit(cache=True, nogil=True)
-def _on_grid(points, origin, frame, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _on_grid(points, origin, frame, scale):
     out = np.empty(points.shape, np.int64)
     for i in range(points.shape[0]):
         for k in range(2):
@@ -126,14 +126,14 @@ def _to_wkb(rings: Rings) -> pa.BinaryArray:
 
 
 @njit(cache=True, nogil=True)
-def _put_u32(data, at, value):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _put_u32(data, at, value):
     for k in range(4):
         data[at + k] = (value >> (8 * k)) & 255
     return at + 4
 
 
 @njit(cache=True, nogil=True)
-def _fill_wkb(coordinates, starts, rings_of, data):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fill_wkb(coordinates, starts, rings_of, data):
     at, ring = 0, 0
     for i in range(rings_of.size):
         data[at] = 1  # little endian
@@ -148,14 +148,14 @@ def _fill_wkb(coordinates, starts, rings_of, data):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _turn(points, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _turn(points, a, b, c):
     """Twice the signed area of the triangle of three points, given by their indices."""
     x, y = points[a, 0], points[a, 1]
     return (points[b, 0] - x) * (points[c, 1] - y) - (points[b, 1] - y) * (points[c, 0] - x)
 
 
 @njit(cache=True, nogil=True)
-def _apart(points, a, b, c, d):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _apart(points, a, b, c, d):
     """Whether the segments a-b and c-d have no point in common (False also where it takes a second look)."""
     for k in range(2):
         if max(points[a, k], points[b, k]) < min(points[c, k], points[d, k]):
@@ -170,7 +170,7 @@ def _apart(points, a, b, c, d):  # type: ignore[no-untyped-def]  # pragma: no co
 
 
 @njit(cache=True, nogil=True)
-def _is_simple(points, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _is_simple(points, first, last):
     """Whether the closed ring of the points first..last (the same place) surely meets itself nowhere."""
     for i in range(first, last):
         after = i + 2 if i + 2 <= last else first + 1
@@ -186,7 +186,7 @@ def _is_simple(points, first, last):  # type: ignore[no-untyped-def]  # pragma: 
 
 
 @njit(cache=True, nogil=True)
-def _hull2(points, first, last):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _hull2(points, first, last):
     """Twice the area of the convex hull of the points first..last - 1, wrapped like a gift."""
     start = first
     for i in range(first, last):
@@ -213,7 +213,7 @@ def _hull2(points, first, last):  # type: ignore[no-untyped-def]  # pragma: no c
 
 
 @njit(cache=True, nogil=True)
-def _checked(points, starts, owners, count, most_points):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _checked(points, starts, owners, count, most_points):
     """Twice the area of each object and of its hull, and whether it is surely valid."""
     area2 = np.zeros(count, np.int64)
     hull2 = np.zeros(count, np.int64)

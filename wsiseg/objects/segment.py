@@ -186,7 +186,7 @@ def _bordered(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @njit(cache=True, nogil=True)
-def _renumbered(labels, number):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _renumbered(labels, number):
     """Return the labels without their border, numbered anew."""
     new = np.empty((labels.shape[0] - 2, labels.shape[1] - 2), np.int32)
     for r in range(new.shape[0]):
@@ -197,7 +197,7 @@ def _renumbered(labels, number):  # type: ignore[no-untyped-def]  # pragma: no c
 
 
 @njit(cache=True, nogil=True)
-def _survey(grown, count, row0, row1, col0, col1):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _survey(grown, count, row0, row1, col0, col1):
     """Area of each label, whether it has a pixel in the core, and whether it touches the unknown.
 
     `grown` has a border of zeros, which the places of the core do not count.

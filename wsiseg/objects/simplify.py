@@ -12,7 +12,7 @@ from wsiseg.objects.outlines import Rings
 
 
 @njit(cache=True, nogil=True)
-def _middles(points, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _middles(points, first, last, out):
     """Write the middle of every unit edge of a closed ring of corners, relative to its first point."""
     n = 0
     x0, y0 = points[first, 0], points[first, 1]
@@ -28,7 +28,7 @@ def _middles(points, first, last, out):  # type: ignore[no-untyped-def]  # pragm
 
 
 @njit(cache=True, nogil=True)
-def _smooth(ring, n, work):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _smooth(ring, n, work):
     """Average each point of a closed ring with the two on either side, weights 1 4 6 4 1."""
     for i in range(n):
         for k in range(2):
@@ -40,7 +40,7 @@ def _smooth(ring, n, work):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _thin(ring, n, tolerance, keep, stack):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _thin(ring, n, tolerance, keep, stack):
     """Mark in `keep` what Douglas and Peucker's method keeps of a closed ring of n points."""
     far, best = 0, -1.0
     for i in range(n):
@@ -73,7 +73,7 @@ def _thin(ring, n, tolerance, keep, stack):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(cache=True, nogil=True)
-def _simplified(points, starts, owners, areas, tolerance):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _simplified(points, starts, owners, areas, tolerance):
     rings = owners.size
     longest, total = 0, 0
     for i in range(rings):

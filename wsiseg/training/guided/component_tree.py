@@ -121,7 +121,7 @@ def merge_nodes(
 
 
 @njit(cache=True, nogil=True)
-def _root(parent, i):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _root(parent, i):
     root = i
     while parent[root] != root:
         root = parent[root]
@@ -131,7 +131,7 @@ def _root(parent, i):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _tree(levels):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _tree(levels):
     """Parent of each pixel, canonical, and the pixels by rising level (Berger et al., 2007)."""
     height, width = levels.shape
     size = height * width
@@ -183,7 +183,7 @@ def _tree(levels):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _open(levels, parent, order, area_px):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _open(levels, parent, order, area_px):
     flat = levels.ravel()
     area = np.ones(flat.size, np.int64)
     for k in range(flat.size - 1, -1, -1):
@@ -199,7 +199,7 @@ def _open(levels, parent, order, area_px):  # type: ignore[no-untyped-def]  # pr
 
 
 @njit(cache=True, nogil=True)
-def _node_sums(levels, parent, order):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _node_sums(levels, parent, order):
     """Sum up each node; kept at its canonical pixel: float64 (H * W, SUMS)."""
     height, width = levels.shape
     flat = levels.ravel()
@@ -237,7 +237,7 @@ def _node_sums(levels, parent, order):  # type: ignore[no-untyped-def]  # pragma
 
 
 @njit(cache=True, nogil=True)
-def _worth(sums, least, ellipse_power, min_ellipse):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _worth(sums, least, ellipse_power, min_ellipse):
     area = sums[0]
     mean_x, mean_y = sums[1] / area, sums[2] / area
     xx, yy = sums[3] / area - mean_x * mean_x, sums[4] / area - mean_y * mean_y
@@ -253,7 +253,7 @@ def _worth(sums, least, ellipse_power, min_ellipse):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_power, min_ellipse):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_power, min_ellipse):
     flat = levels.ravel()
     own = np.zeros(flat.size)
     inside = np.zeros(flat.size)
@@ -287,7 +287,7 @@ def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_powe
 
 
 @njit(cache=True, nogil=True)
-def _paint(merged, places, starts, counts, order, overlap):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _paint(merged, places, starts, counts, order, overlap):
     number = 0
     for node in order:
         first, count = starts[node], counts[node]
