@@ -13,6 +13,7 @@ two cores, hours on a GPU; --rows, --repeats and --epochs make it shorter, which
 from __future__ import annotations
 
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -167,15 +168,19 @@ def _figures(bench: Bench, split: Split, run: Path) -> None:
         return
     copy_training_figures(run, bench.output)
 
+    count = min(FIGURE_IMAGES, len(split.test))
+    shown = random.Random(bench.seed).sample(list(split.test), count)
+
     def draw() -> dict[str, str]:
         find = finder(load_model(run), PAPER_OBJECTS, bench.device, bench.threads)
         figure3(
-            bench.output / "figure3.png", split.test[:FIGURE_IMAGES],
+            bench.output / "figure3.png", shown,
             lambda field: find(field)[0], "Paper's method",
         )  # fmt: skip
         return {"drawn": "figure3.png"}
 
-    made_from = {"model": load_model(run).sha256, "split": split.name}
+    names = [field.name for field in shown]
+    made_from = {"model": load_model(run).sha256, "split": split.name, "images": names}
     cell(bench.output / "cells" / "figures" / "figure3.json", made_from, draw, bench.say)
 
 

@@ -84,6 +84,7 @@ def fit(
     *,
     slide_mpp: float | None = None,
     force_slide_mpp: bool = False,
+    label_images: PathLike | Sequence[PathLike] | None = None,
     config: FitConfig | None = None,
     observer: FitObserver | None = None,
 ) -> FitResult:
@@ -104,6 +105,9 @@ def fit(
         Micrometres per level-0 pixel of slides that do not say it themselves.
     force_slide_mpp : bool
         Whether the resolution given by the user stands even where a slide says something else.
+    label_images : path-like or sequence of path-like, optional
+        Images of the labels, where they are not those of `slides`: what is trained on slides can be chosen by
+        labelled fields of others. Their resolution is given as that of slides is.
     config : FitConfig, optional
         The preset `default` if left out.
     observer : Observer, optional
@@ -136,7 +140,8 @@ def fit(
 
     share_arenas()
     sources = _expanded(slides, slide_mpp, force_slide_mpp)
-    result = fit_slides(sources, output, labels, config or FitConfig(), observer or FitObserver())
+    others = None if label_images is None else _expanded(label_images, slide_mpp, force_slide_mpp)
+    result = fit_slides(sources, output, labels, config or FitConfig(), observer or FitObserver(), others)
     folder = RunFolder(result.output)
     draw_run(folder, folder.record(), result.states)
     return result

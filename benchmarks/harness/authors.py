@@ -20,17 +20,17 @@ Mask = npt.NDArray[np.bool_]
 BATCH = 10
 
 
-def dices(model: Model, fields: Sequence[Field], *, clean: bool = True) -> dict[str, float]:
-    """Return the Dice of each field: ten whole images a batch, confidence above 0.5, their clean-up."""
+def dices(model: Model, fields: Sequence[Field], at_once: int = BATCH) -> dict[str, float]:
+    """Return the Dice of each field: `at_once` whole images a batch, confidence above 0.5, their clean-up."""
     network = copy.deepcopy(model.network).train()
     found = {}
-    for start in range(0, len(fields), BATCH):
-        some = fields[start : start + BATCH]
+    for start in range(0, len(fields), at_once):
+        some = fields[start : start + at_once]
         with torch.no_grad():
             maps = network(torch.cat([to_input(field.rgb) for field in some]))[:, model.info.channel].numpy()
         for field, confidence in zip(some, maps, strict=True):
             mask = (1 - confidence if model.info.inverted else confidence) > 0.5
-            found[field.name] = dice(field.truth, cleaned(mask) if clean else mask)
+            found[field.name] = dice(field.truth, cleaned(mask))
     return found
 
 

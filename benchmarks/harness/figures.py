@@ -15,18 +15,12 @@ HIT, MISSED, INVENTED = (40, 90, 255), (0, 190, 60), (235, 30, 40)
 
 
 def compared(field: Field, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Return an image with hits blue, missed pixels green, invented ones red, uint8 (H, W, 3)."""
-    grey = np.repeat(field.rgb.mean(axis=2, keepdims=True), 3, axis=2)
-    colours = np.zeros_like(grey)
-    opacity = np.zeros((*mask.shape, 1))
-    for where, colour in (
-        (field.truth & mask, HIT),
-        (field.truth & ~mask, MISSED),
-        (~field.truth & mask, INVENTED),
-    ):
-        colours[where] = colour
-        opacity[where] = 0.55
-    return np.rint(grey * (1 - opacity) + colours * opacity).astype(np.uint8)
+    """Return hits blue, missed pixels green, invented ones red, on white: uint8 (H, W, 3)."""
+    picture = np.full((*mask.shape, 3), 255, np.uint8)
+    picture[field.truth & mask] = HIT
+    picture[field.truth & ~mask] = MISSED
+    picture[~field.truth & mask] = INVENTED
+    return picture
 
 
 def figure3(

@@ -221,15 +221,16 @@ def fitted_cells(
 
 def _score_model(bench: Bench, split: Split, folder: Path, as_paper: bool) -> dict[str, Any]:
     """Score a model by the way of `predict`, and beside it as the paper's authors do."""
-    from harness.authors import dices
+    from harness.authors import BATCH, dices
     from wsiseg.network.model import load_model
 
     model = load_model(folder)
     objects = PAPER_OBJECTS if as_paper else ObjectsConfig()
     scores = score_found(split.test, finder(model, objects, bench.device, bench.threads))
     if as_paper:
-        for name, value in dices(model, split.test).items():
-            scores[name]["dice_authors"] = value
+        for measure, at_once in (("dice_authors", BATCH), ("dice_alone", 1)):
+            for name, value in dices(model, split.test, at_once).items():
+                scores[name][measure] = value
     info = model.info
     seconds = sum(row["seconds"] for row in _metrics(folder))
     return {

@@ -19,8 +19,11 @@ def fit(
     labels: Path | None = None,
     slide_mpp: float | None = 0.25,
     observer: Observer | None = None,
+    label_images: Path | None = None,
     **settings: Any,
 ) -> FitResult:
     """Train on one thread unless told otherwise."""
     config = FitConfig(training, **{"threads": 1, "workers": 2, **settings})
-    return fit_slides(expand([str(images)], slide_mpp), output, labels, config, observer or Observer())
+    slides = expand([str(images)], slide_mpp)
+    others = None if label_images is None else expand([str(label_images)], slide_mpp)
+    return fit_slides(slides, output, labels, config, observer or Observer(), others)

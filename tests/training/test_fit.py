@@ -81,6 +81,26 @@ def test_labels_choose_and_never_train(images, config, tmp_path):
     assert 0 <= chosen["dice_whole_images"] <= 1
 
 
+def test_labels_of_other_images_choose(images, config, tmp_path):
+    """Trained on two pictures, chosen by the labels of the third."""
+    others = tmp_path / "others"
+    others.mkdir()
+    (images / "field-2.png").rename(others / "field-2.png")
+    one = replace(config, repeats=1)
+    chosen = fit(images, tmp_path / "run", one, labels=images.parent / "masks", label_images=others)
+    free = fit(images, tmp_path / "free", one)
+    assert chosen.choice.by == "labels"
+    record = RunFolder(tmp_path / "run").record()
+    assert list(record.labels) == ["field-2"]
+    assert [slide["name"] for slide in record.slides] == ["field-0", "field-1"]
+    losses = [[epoch.loss for epoch in run.states[1].history] for run in (chosen, free)]
+    assert losses[0] == losses[1]
+    with pytest.raises(UsageError, match="other labels"):
+        fit(images, tmp_path / "run", one, labels=images.parent / "masks", label_images=images)
+    with pytest.raises(UsageError, match="without labels"):
+        fit(images, tmp_path / "run", one, label_images=others)
+
+
 def test_another_channel_can_be_selected_later(images, config, tmp_path):
     folder = tmp_path / "run"
     first = fit(images, folder, config)

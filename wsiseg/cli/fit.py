@@ -61,6 +61,10 @@ if TYPE_CHECKING:
     "Left out, the agreement with the haematoxylin stain chooses.",
 )  # fmt: skip
 @click.option(
+    "--label-images", type=click.Path(path_type=Path, exists=True), metavar="PATH",
+    help="Images of the labels, where they are not those of SLIDES: train on slides, choose by fields.",
+)  # fmt: skip
+@click.option(
     "--select", metavar="REPEAT:CHANNEL",
     help="Take this repeat (from 1; 0 is the consensus) and channel (from 0) for the model; also later, "
     "without SLIDES.",
@@ -115,6 +119,7 @@ def command(
     anchors: int | None,
     no_invert: bool,
     labels: Path | None,
+    label_images: Path | None,
     select: str | None,
     prior: str | None,
     mpp: float | None,
@@ -181,6 +186,7 @@ def command(
             labels,
             slide_mpp=slide_mpp,
             force_slide_mpp=force_slide_mpp,
+            label_images=label_images,
             config=config,
             observer=progress,
         )

@@ -77,15 +77,22 @@ def fit_slides(
     labels: str | os.PathLike[str] | None,
     config: FitConfig,
     observer: Observer,
+    label_images: Sequence[SlideSource] | None = None,
 ) -> FitResult:
     """Train networks on slides or images without labels and choose one; `wsiseg.fit` says what is what."""
     deadline = None if config.max_minutes is None else time.monotonic() + 60 * config.max_minutes
     training, folder = config.training, RunFolder(Path(output))
     device, prior = torch.device(resolve_device(config.device)), find_prior(training, config.prior)
     sources, failures = usable_sources(slides, training, config.reader, config.tissue, observer)
-    matched = None if labels is None else _match(sources, labels)
-    now = identity(training, sources, matched, device.type, prior)
-    inputs: list[str | os.PathLike[str]] = [source.path for source in sources]
+    labelled = sources
+    if label_images is not None:
+        if labels is None:
+            raise UsageError("label images without labels; give the folder of labels too")
+        labelled, _ = usable_sources(label_images, training, config.reader, config.tissue, observer)
+    matched = None if labels is None else _match(labelled, labels)
+    others = None if label_images is None else labelled
+    now = identity(training, sources, matched, device.type, prior, others)
+    inputs: list[str | os.PathLike[str]] = [source.path for source in (*sources, *(others or ()))]
     inputs += (matched or {}).values()
     if config.prior is not None:
         inputs.append(config.prior)
@@ -106,7 +113,9 @@ def fit_slides(
         )
         folder.write(record)
         with reproducible(record.threads), closing(OpenViews(training.mpp)) as views:
-            run = _Run(folder, config, record, observer, sources, matched, views, prior, device, deadline)
+            run = _Run(
+                folder, config, record, observer, sources, labelled, matched, views, prior, device, deadline
+            )
             try:
                 states, finished = run.train()
                 choice = run.conclude(states, "finished" if finished else "stopped")
@@ -152,6 +161,7 @@ class _Run:
     record: RunRecord
     observer: Observer
     sources: Sequence[TrainingSource]
+    validated: Sequence[TrainingSource]
     labels: Mapping[str, Path] | None
     views: OpenViews
     prior: Prior | None
@@ -161,7 +171,7 @@ class _Run:
     def train(self) -> tuple[dict[int, RepeatState], bool]:
         """Train the repeats, then their consensus; return the states and whether time was left for all."""
         config = self.config.training
-        validation = make_validation(self.sources, config, self.views, self.labels)
+        validation = make_validation(self.validated, config, self.views, self.labels)
         give_back()
         self._announce(validation)
         self._write_samples(validation)
@@ -234,7 +244,7 @@ class _Run:
                 choice.channel,
                 choice.inverted,
                 config.threshold,
-                self.sources,
+                self.validated,
                 self.labels,
                 self.views,
             )

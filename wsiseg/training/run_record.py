@@ -103,13 +103,17 @@ def identity(
     labels: Mapping[str, Path] | None,
     device: str,
     prior: Prior | None = None,
+    label_images: Sequence[TrainingSource] | None = None,
 ) -> dict[str, Any]:
-    """Return what must be the same for a run to be gone on with; the number of repeats may change."""
+    """Return what must be the same for a run to be resumed; the number of repeats may change."""
     settings = {key: value for key, value in config.to_json().items() if key != "repeats"}
     return {
         "settings": json.loads(json.dumps(settings)),
         "slides": [[source.fingerprint, source.slide_mpp] for source in sources],
         "labels": None if labels is None else {name: _digest(file) for name, file in sorted(labels.items())},
+        "label_images": None
+        if label_images is None
+        else [[source.fingerprint, source.slide_mpp] for source in label_images],
         "device": device,
         "prior": None if prior is None else prior.sha256,
     }
@@ -130,7 +134,7 @@ def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
             differences.append(f"{key} was {old}, is now {value}")
     if before["slides"] != now["slides"]:
         differences.append(f"other slides ({len(before['slides'])} before, {len(now['slides'])} now)")
-    if before["labels"] != now["labels"]:
+    if before["labels"] != now["labels"] or before.get("label_images") != now["label_images"]:
         differences.append("other labels")
     if before.get("prior") != now["prior"]:
         differences.append("another prior")
