@@ -56,7 +56,7 @@ def measure_predict(slide: Path, folder: Path, device: str, workers: int) -> tup
         with ThreadPoolExecutor(workers) as pool:
             found = {"decoding alone": took(lambda: [None for _ in pool.map(view.read, windows)])}
         pixels = [view.read(window) for window in windows[:64]]
-    engine, table = make_engine(model, device, workers), rgb_table()
+    engine, table = make_engine(model, device), rgb_table()
     with ThreadPoolExecutor(workers) as pool:
         compute = lambda: list(pool.map(lambda window: engine.confidence(window, table), pixels))  # noqa: E731
         compute()

@@ -2,12 +2,12 @@
 
     python benchmarks/predict_speed.py [--side 6144] [--rounds 3] [--json FILE]
 
-One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: OpenVINO
-alone on the blocks that predict computes, their stains looked up before; the network alone, from pixels in
-memory; `wsiseg predict` inside a process and as one; and the naive pipeline: OpenSlide tiles of 1024 px
-without halo, eager torch, scikit-image's opening, closing and distance watershed, json.dump. MP are level-0
-pixels; the shipped model works at 0.5 um per pixel, the naive pipeline at 0.25. A second table says what the
-threads of predict did.
+One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: the
+network alone on the blocks that predict computes, from pixels in memory (`network_speed.py` compares it
+with others); `wsiseg predict` inside a process and as one; and the naive pipeline: OpenSlide tiles of
+1024 px without halo, eager torch, scikit-image's opening, closing and distance watershed, json.dump. MP
+are level-0 pixels; the shipped model works at 0.5 um per pixel, the naive pipeline at 0.25. A second
+table says what the threads of predict did.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from skimage import feature, measure, morphology, segmentation
 import wsiseg
 from wsiseg.config import PredictConfig
 from wsiseg.inference.outputs import SlideReport
-from wsiseg.network.appearance import network_input, rgb_table
+from wsiseg.network.appearance import rgb_table
 from wsiseg.network.architecture import RADIUS_PX
-from wsiseg.network.engine import OpenVINOEngine, make_engine
+from wsiseg.network.engine import make_engine
 from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
 from wsiseg.slides import open_slide
@@ -44,28 +44,24 @@ from wsiseg.store.blocks import SHARD_PX
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.tiles import Grid
 
-BARE, INSIDE = "bare OpenVINO", "wsiseg.predict, all outputs"
+BARE, INSIDE = "bare network", "wsiseg.predict, all outputs"
 BEFORE_OBJECTS = ("tissue", "threshold", "read", "network")
 
 
-def windows_of(slide: Path) -> list[np.ndarray]:
-    """Return the pixels of all blocks that predict computes, with their halos."""
+def windows_of(slide: Path) -> list[tuple[np.ndarray, tuple[slice, slice]]]:
+    """Return all blocks that predict computes: pixels with the halo, and where in them the block lies."""
     with open_slide(slide) as opened:
         view = SlideView(opened, load_model().info.mpp)
         grid = Grid(view.width, view.height, SHARD_PX)
-        return [view.read(tile.core.grown(RADIUS_PX).clipped(grid.frame)) for tile in grid]
+        boxes = [(tile.core, tile.core.grown(RADIUS_PX).clipped(grid.frame)) for tile in grid]
+        return [(view.read(window), core.slices_in(window)) for core, window in boxes]
 
 
-def network_alone(slide: Path, workers: int, bare: bool) -> Took:
+def network_alone(slide: Path, workers: int) -> Took:
     """Run the network on windows that are in memory already."""
-    engine = make_engine(load_model(), "cpu", workers)
-    assert isinstance(engine, OpenVINOEngine)
-    windows, table = windows_of(slide), rgb_table()
-    if bare:
-        windows = [network_input(window, table) for window in windows]
-    run = engine.run if bare else lambda window: engine.confidence(window, table)
+    engine, windows, table = make_engine(load_model(), "cpu"), windows_of(slide), rgb_table()
     with ThreadPoolExecutor(workers) as pool:
-        return took(lambda: list(pool.map(run, windows)))
+        return took(lambda: list(pool.map(lambda each: engine.confidence(each[0], table, each[1]), windows)))
 
 
 def predict_inside(slide: Path, out: Path, workers: int) -> SlideReport:
@@ -134,8 +130,7 @@ def main() -> None:
         out.mkdir()
         workers, stages = options.workers, []
         rows: dict[str, Callable[[], Took]] = {
-            BARE: lambda: network_alone(slide, workers, bare=True),
-            "network from pixels in memory": lambda: network_alone(slide, workers, bare=False),
+            BARE: lambda: network_alone(slide, workers),
             INSIDE: lambda: took(lambda: stages.append(predict_inside(slide, out, workers).stage_seconds)),
             "wsiseg predict, as a process": lambda: took(lambda: predict_process(slide, out, workers)),
         }

@@ -31,7 +31,7 @@ def test_all_is_well_here(command: Command, svs_slide: Path, tmp_path: Path) -> 
 def test_broken_libraries_do_not_stop_it(command: Command, tmp_path: Path) -> None:
     broken = {
         "openslide": "raise ImportError('libopenslide.so.1: cannot open')",
-        "openvino": "import os, signal; os.kill(os.getpid(), signal.SIGILL)",
+        "numba": "import os, signal; os.kill(os.getpid(), signal.SIGILL)",
         "cv2": "raise ImportError('numpy.core.multiarray failed to import')",
         "rich": "raise ImportError('gone')",
         "torch": "raise OSError('libtorch_cpu.so: undefined symbol')",
@@ -49,6 +49,7 @@ def test_broken_libraries_do_not_stop_it(command: Command, tmp_path: Path) -> No
     }  # fmt: skip
     assert "libopenslide.so.1" in state["readers"]["says"]
     assert "opencv-python-headless" in state["libraries"]["todo"]
+    assert "numba" in state["libraries"]["todo"]
     assert "libtorch_cpu.so" in state["GPU"]["says"]
     assert "none.svs" in state["slide"]["says"]
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import cv2  # noqa: F401
 import numpy as np
-import openvino  # noqa: F401
 import outputs  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import zarr.storage  # noqa: F401
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.network import engine  # noqa: F401
+from wsiseg.network.appearance import rgb_table
+from wsiseg.network.engine import make_engine
+from wsiseg.network.model import load_model
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import segment_whole
 
 
 def find_one() -> None:
-    """Find a nucleus, which loads the compiled code."""
+    """Run the network and find a nucleus, which loads the compiled code."""
+    make_engine(load_model(), "cpu").confidence(np.zeros((32, 32, 3), np.uint8), rgb_table())
     confidence = np.zeros((96, 96), np.uint8)
     confidence[40:60, 40:60] = 255
     config = ObjectsConfig()

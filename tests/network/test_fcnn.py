@@ -10,7 +10,7 @@ import torch
 
 from wsiseg.network.appearance import StainScale, network_input, rgb_table, stain_table
 from wsiseg.network.architecture import RADIUS_PX
-from wsiseg.network.engine import Engine, OpenVINOEngine, TorchEngine, looked_up
+from wsiseg.network.engine import Engine, FusedEngine, TorchEngine, looked_up
 from wsiseg.network.fcnn import FCNN, to_input
 from wsiseg.network.fold import fold
 from wsiseg.network.model import Model, ModelInfo, weights_of
@@ -57,7 +57,7 @@ def test_a_window_with_the_halo_gives_what_the_whole_image_gives(network: FCNN) 
 
 
 @pytest.mark.parametrize("inverted", [False, True])
-@pytest.mark.parametrize("engine", [OpenVINOEngine, TorchEngine])
+@pytest.mark.parametrize("engine", [FusedEngine, TorchEngine])
 def test_engines_agree_with_the_network(network: FCNN, engine: type[Engine], inverted: bool) -> None:
     info = ModelInfo(channel=2, inverted=inverted)
     made = engine(fold(Model(weights_of(network), info, "")))  # type: ignore[call-arg]

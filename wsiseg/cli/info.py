@@ -55,7 +55,7 @@ def command(
     threads = workers or available_cores()
     loaded = load_model(model)
     sources = expand(list(slides), slide_mpp, force_slide_mpp)
-    speed = measure_speed(make_engine(loaded, device, threads), threads)
+    speed = measure_speed(make_engine(loaded, device), threads)
     tissue = TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None)
     surveys = [survey(source, mpp or loaded.info.mpp, speed, tissue, reader) for source in sources]
     if as_json:

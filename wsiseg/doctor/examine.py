@@ -14,6 +14,7 @@ from wsiseg.doctor.findings import Examination, Finding
 # Module: distribution. All of them are needed, and come with wsiseg.
 NEEDED = {
     "numpy": "numpy", "scipy": "scipy", "cv2": "opencv-python-headless", "numba": "numba",
+    "llvmlite": "llvmlite", "pydicom": "pydicom", "cachetools": "cachetools",
     "skimage": "scikit-image", "shapely": "shapely", "pyarrow": "pyarrow", "zarr": "zarr",
     "imagecodecs": "imagecodecs", "tifffile": "tifffile", "fsspec": "fsspec", "safetensors": "safetensors",
     "dask": "dask", "distributed": "distributed", "defusedxml": "defusedxml", "rich": "rich",
@@ -118,11 +119,9 @@ def _gpu(answer: Answer) -> Finding:
 
 def _network(answer: Answer) -> Finding:
     if "error" in answer:
-        todo = f"{AGAIN} openvino torch"
+        todo = f"{AGAIN} numba torch"
         return Finding("network", "bad", f"cannot run: {answer['error']}", todo, answer)
     says = f"{answer['engine']}: {answer['mp_per_s']:.1f} MP/s, {_area(answer):.2g} mm2 of tissue a second"
-    if answer["engine"].startswith("torch") and answer["engine"].endswith("cpu"):
-        return Finding("network", "note", says, "pip install openvino makes it faster", answer)
     return Finding("network", "ok", says, facts=answer)
 
 

@@ -53,7 +53,7 @@ def network(device: str) -> dict[str, Any]:
     from wsiseg.network.model import load_model
 
     threads, model = available_cores(), load_model()
-    engine = make_engine(model, device, threads)
+    engine = make_engine(model, device)
     seconds: list[float] = []
     began = time.monotonic()
     while not seconds or time.monotonic() - began < MEASURED_S:

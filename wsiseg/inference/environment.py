@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,8 +67,10 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
 def backend(device: str) -> str:
     """Return what runs the network in this process; rounding is the same in processes that say the same."""
     kind = resolve_device(device).partition(":")[0]
-    if kind == "cpu" and importlib.util.find_spec("openvino"):
-        return f"OpenVINO {_version('openvino')} on the CPU"
+    if kind == "cpu":
+        from wsiseg.network.fused import kernel_name
+
+        return kernel_name()
     return f"torch {_version('torch')} on {kind}"
 
 

@@ -45,7 +45,7 @@ class Kernel:
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice]
     ) -> npt.NDArray[np.uint8]:
         """Return the confidence in part of a window as stores keep it, 255 for 1; see `Engine.confidence`."""
-        confidence = np.ascontiguousarray(self.engine.confidence(rgb, table)[inner])
+        confidence = np.ascontiguousarray(self.engine.confidence(rgb, table, inner))
         return np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8)
 
 
@@ -53,4 +53,4 @@ class Kernel:
 def _engine(kernel: Kernel) -> Engine:
     # The workers' threads are the parallelism; a library's own threads would only fight them.
     cv2.setNumThreads(1)
-    return make_engine(parse_model(kernel.data, "model"), kernel.device, kernel.threads)
+    return make_engine(parse_model(kernel.data, "model"), kernel.device)

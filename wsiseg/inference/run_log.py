@@ -26,7 +26,7 @@ from wsiseg.network.model import Model
 # A run holds the lock of the summary for milliseconds; a lock of a lost host is free after this.
 SUMMARY_WAIT_S = 120.0
 SUMMARY, RUN = "summary.csv", "run.json"
-VERSIONS_OF = ("torch", "openvino", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
+VERSIONS_OF = ("torch", "numba", "numpy", "zarr", "dask", "openslide-python", "tiffslide")
 
 
 class RunLog:

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import queue
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +18,7 @@ from wsiseg.network.appearance import network_input
 from wsiseg.network.architecture import through
 from wsiseg.network.device import resolve_device
 from wsiseg.network.fold import Array, Convolution, FoldedNetwork, fold
+from wsiseg.network.fused import FusedNetwork, kernel_name
 from wsiseg.network.model import Model
 
 if TYPE_CHECKING:
@@ -36,22 +34,26 @@ class Engine(ABC):
     name: str
 
     @abstractmethod
-    def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
-        """Return the confidence of a nucleus for each pixel.
+    def confidence(
+        self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
+    ) -> Confidence:
+        """Return the confidence of a nucleus for the pixels of a window.
 
         Parameters
         ----------
         rgb : ndarray of uint8, (H, W, 3)
         table : ndarray of float32, (3, 256, 3)
             What the network sees of a pixel, see `wsiseg.network.appearance`.
+        inner : pair of slices, optional
+            Rows and columns that are wanted, with their bounds; all if left out.
 
         Returns
         -------
-        ndarray of float32, (H, W), in [0, 1]
+        ndarray of float32, (h, w), in [0, 1]
         """
 
 
-def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
+def make_engine(model: Model, device: str = "auto") -> Engine:
     """Return the fastest engine of a device.
 
     Parameters
@@ -59,8 +61,6 @@ def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
     model : Model
     device : {"auto", "cpu", "cuda", "cuda:N", "mps"}
         See `wsiseg.network.device.resolve_device`.
-    threads : int
-        Windows that are computed at the same time on a CPU, each by one thread.
 
     Raises
     ------
@@ -69,93 +69,25 @@ def make_engine(model: Model, device: str = "auto", threads: int = 1) -> Engine:
     """
     device = resolve_device(device)
     network = fold(model)
-    if device == "cpu" and importlib.util.find_spec("openvino"):
-        return OpenVINOEngine(network, threads)
-    return TorchEngine(network, device)
+    return FusedEngine(network) if device == "cpu" else TorchEngine(network, device)
 
 
-# OpenVINO fills tables of types when they are first asked for, and two threads that ask at once wait for each
-# other for ever (2026.4; one process in forty hung): so one thread asks first, before any other may.
-_first_run = threading.Lock()
-SMALLEST_PX = 16
+class FusedEngine(Engine):
+    """The CPU backend; each window is computed by the thread that asks for it."""
 
+    def __init__(self, network: FoldedNetwork) -> None:
+        self.name = kernel_name()
+        self._network = FusedNetwork(network)
 
-ISA = "ONEDNN_MAX_CPU_ISA"
-
-
-@contextmanager
-def _vectors_of_eight() -> Iterator[None]:
-    """Have oneDNN, where it is loaded meanwhile, use AVX2, unless the environment says otherwise.
-
-    AVX-512 pads the network's 8 channels to 16 lanes and is a third slower. OpenVINO reads the variable when
-    it first computes; torch's own oneDNN must not, for training would take twice as long.
-    """
-    if ISA in os.environ:
-        yield
-        return
-    os.environ[ISA] = "AVX2"
-    try:
-        yield
-    finally:
-        del os.environ[ISA]
-
-
-class OpenVINOEngine(Engine):
-    """The CPU backend: one single-threaded stream for each window in flight."""
-
-    def __init__(self, network: FoldedNetwork, threads: int = 1) -> None:
-        with _first_run, _vectors_of_eight():
-            import openvino
-
-            self.name = f"openvino {openvino.__version__.split('-')[0]}"
-            compiled = openvino.Core().compile_model(
-                _openvino_model(network),
-                "CPU",
-                {
-                    "INFERENCE_NUM_THREADS": threads,
-                    "NUM_STREAMS": threads,
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    "ENABLE_CPU_PINNING": False,
-                },
-            )
-            self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            for _ in range(threads):
-                self._idle.put(compiled.create_infer_request())
-            self.run(np.zeros((3, SMALLEST_PX, SMALLEST_PX), np.float32))
-
-    def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
+    def confidence(
+        self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
+    ) -> Confidence:
         """See `Engine.confidence`."""
-        return self.run(network_input(rgb, table))
-
-    def run(self, planes: Confidence) -> Confidence:
-        """Return the confidence (H, W) of what the network sees, float32 (3, H, W)."""
-        request = self._idle.get()
-        try:
-            request.infer({0: planes[None]}, share_inputs=True, share_outputs=True)
-            result: Confidence = request.get_output_tensor().data[0, 0].copy()
-            return result
-        finally:
-            self._idle.put(request)
-
-
-def _openvino_model(network: FoldedNetwork) -> Any:
-    import openvino
-    from openvino import opset13 as ops
-
-    def apply(layer: Convolution[Array], x: Any, plus: Any) -> Any:
-        pad, dilation = [layer.padding] * 2, [layer.dilation] * 2
-        y = ops.convolution(x, layer.weight, [1, 1], pad, pad, dilation)
-        y = ops.add(y, layer.bias.reshape(1, -1, 1, 1))
-        if layer.activated:
-            y = ops.elu(y, 1.0)
-        return y if plus is None else ops.add(plus, y)
-
-    planes = ops.parameter([1, 3, -1, -1], np.float32, name="planes")
-    return openvino.Model([ops.sigmoid(through(network, planes, apply))], [planes], "wsiseg")
+        return self._network.run(rgb, table, inner)
 
 
 class TorchEngine(Engine):
-    """The backend of GPUs, and of CPUs for which OpenVINO has no wheel."""
+    """The backend of GPUs."""
 
     def __init__(self, network: FoldedNetwork, device: str = "cpu") -> None:
         import torch
@@ -174,17 +106,20 @@ class TorchEngine(Engine):
         weight = weight.contiguous(memory_format=torch.channels_last)
         return Convolution(weight, bias, layer.padding, layer.dilation, layer.activated, layer.residual)
 
-    def confidence(self, rgb: Pixels, table: Confidence) -> Confidence:
+    def confidence(
+        self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
+    ) -> Confidence:
         """See `Engine.confidence`."""
         import torch
 
+        wanted = inner or (slice(None), slice(None))
         with torch.inference_mode():
             if self._device.type != "cuda":
                 planes = torch.from_numpy(network_input(rgb, table))[None].to(self._device)
-                return self._run(planes).cpu().numpy()
+                return self._run(planes)[wanted].cpu().numpy()
             with self._lane() as lane, torch.cuda.stream(lane.stream):
                 planes = looked_up(lane.sent(rgb), torch.from_numpy(table).to(self._device))
-                return lane.fetched(self._run(planes))
+                return lane.fetched(self._run(planes)[wanted])
 
     def _run(self, planes: torch.Tensor) -> torch.Tensor:
         """Return the confidence (H, W) of what the network sees, (1, 3, H, W)."""
