@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from outputs import array, digests, predicted
+from outputs import array, digests, predicted, summary
+from PIL import Image
 
 from wsiseg import export
-from wsiseg.config import ObjectsConfig
+from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.threshold import most_convex
 from wsiseg.store.damage import damage_in
@@ -65,6 +66,23 @@ def test_on_a_slide_tiles_and_workers_change_nothing(svs_slide: Path, adaptive: 
     assert 0.2 <= SlideStore(tmp_path / "a" / "slide.zarr").threshold <= 0.8
 
 
+def test_a_region_has_the_threshold_of_its_slide(svs_slide: Path, adaptive: Path, tmp_path: Path) -> None:
+    whole = predicted(svs_slide, tmp_path / "whole", adaptive)[0]
+    drawn = np.zeros((118, 150), np.uint8)
+    drawn[:30, :30] = 255  # glass
+    Image.fromarray(drawn).save(tmp_path / "corner.png")
+    for name, tissue in (
+        ("corner", TissueConfig(mask=str(tmp_path / "corner.png"))),
+        ("all", TissueConfig(detect=False)),
+    ):
+        part = predicted(svs_slide, tmp_path / name, adaptive, tissue=tissue)[0]
+        assert part.threshold == whole.threshold
+        assert summary(tmp_path / name)["slide"]["threshold"] == str(whole.threshold)
+        assert part.nuclei == (whole.nuclei if name == "all" else 0)
+    again = predicted(svs_slide, tmp_path / "whole", adaptive)[0]
+    assert (again.state, again.threshold) == ("skipped", whole.threshold)
+
+
 def test_lost_files_and_exports_are_of_the_same_threshold(
     out: Path, field: Path, adaptive: Path, tmp_path: Path
 ) -> None:
@@ -84,8 +102,6 @@ def test_another_threshold_is_refused_in_words(out: Path, field: Path, adaptive:
 
 
 def test_a_slide_without_tissue_takes_the_model_s(adaptive: Path, tmp_path: Path) -> None:
-    from PIL import Image
-
     Image.new("RGB", (400, 300), (245, 245, 245)).save(tmp_path / "glass.png")
     predicted(tmp_path / "glass.png", tmp_path / "out", adaptive, slide_mpp=0.25)
     assert SlideStore(tmp_path / "out" / "glass.zarr").threshold == 0.45

@@ -153,6 +153,8 @@ class SlideReport:
         What is computed of the slide, and how much of it an earlier run, which was stopped, had done.
     tiles, failed_tiles : int
         Blocks that the network sees, and those that could not be read.
+    threshold : float
+        Confidence from which a pixel is nucleus: the one given, the model's, or the slide's own.
     model : str
         The first 12 digits of the model file's SHA-256; run.json has all.
     versions : str
@@ -177,6 +179,7 @@ class SlideReport:
     failed_tiles: int = 0
     seconds: float = 0.0
     mpp: float = 0.0
+    threshold: float = 0.0
     reader: str = ""
     engine: str = ""
     model: str = ""

@@ -38,7 +38,7 @@ from wsiseg.slides.overview import Overview, read_thumbnail
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.slides.tissue import Tissue
-from wsiseg.slides.tissue_finder import find_tissue
+from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.store.layout import create_store
 from wsiseg.store.slide_store import FAILED, FrameInfo, Identity, SlideStore
@@ -171,6 +171,7 @@ class SlideRun:
                 nuclei = write_nuclei(again, self.outputs, self.config)
                 self._draw(again, slide, read_thumbnail(slide, THUMBNAIL_PX), nuclei)
         report.recall(store.provenance["summary"])
+        report.threshold = store.threshold
         report.state = "skipped"
 
     def _open_store(
@@ -184,8 +185,10 @@ class SlideRun:
     ) -> SlideStore:
         if self.outputs.unfinished.exists():
             return SlideStore(self.outputs.unfinished)
+        slide_mpp = identity.frame.mpp / identity.frame.scale_l0
         with tally.timed("tissue"):
-            tissue = find_tissue(slide, self.config.tissue, identity.frame.mpp / identity.frame.scale_l0)
+            tissue = find_tissue(slide, self.config.tissue, slide_mpp)
+            whole = whole_tissue(slide, self.config.tissue, tissue, slide_mpp)
         provenance: dict[str, Any] = {
             "slide": absolute(self.source.path),
             "name": self.source.name,
@@ -194,14 +197,14 @@ class SlideRun:
         }
         stains = None
         if self.model.info.input == "stains":
-            stains = beside.submit(lambda: asdict(StainScale.of(sample_tissue(view, tissue))))
+            stains = beside.submit(lambda: asdict(StainScale.of(sample_tissue(view, whole))))
 
         def later() -> dict[str, Any]:
             measured: dict[str, Any] = {} if stains is None else {"stains": stains.result()}
             measured["engine"] = engine.result()
             if self._threshold is None:
                 with tally.timed("threshold"):
-                    measured["threshold"] = self._threshold_of(view, tissue, self._table(measured))
+                    measured["threshold"] = self._threshold_of(view, whole, self._table(measured))
             return measured
 
         return create_store(self.outputs.unfinished, identity, tissue, self.config.tile_px, provenance, later)
@@ -297,6 +300,7 @@ class SlideRun:
         frame = store.frame
         area_mm2 = store.tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6
         report.nuclei = len(store.keys)
+        report.threshold = store.threshold
         report.tissue_mm2 = round(area_mm2, 6)
         report.nuclei_per_mm2 = round(report.nuclei / area_mm2, 1) if area_mm2 else 0.0
         report.tiles, report.megapixels = plan.blocks, round(plan.megapixels, 2)

@@ -56,3 +56,21 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
     mask = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
     # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
     return Tissue(mask | ~overview.known, overview.scale_l0)
+
+
+def whole_tissue(slide: Slide, config: TissueConfig, computed: Tissue, slide_mpp: float) -> Tissue:
+    """Return the tissue that a slide's stain scale and threshold are taken from, whatever part is computed.
+
+    Parameters
+    ----------
+    slide : Slide
+    config : TissueConfig
+    computed : Tissue
+        What `find_tissue` returned for these settings; taken where no tissue is seen on the slide.
+    slide_mpp : float
+        Micrometres per level-0 pixel.
+    """
+    if config.detect and config.mask is None:
+        return computed
+    seen = find_tissue(slide, TissueConfig(mpp=config.mpp), slide_mpp)
+    return seen if seen.mask.any() else computed

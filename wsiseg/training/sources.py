@@ -19,7 +19,7 @@ from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.slides import open_slide
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.tissue import Tissue
-from wsiseg.slides.tissue_finder import find_tissue
+from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
@@ -159,7 +159,8 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             if not is_image:
                 places, place_px = _tissue_places(view, found, config.seed)
             if config.input == "stains":
-                table = stain_table(StainScale.of(sample_tissue(view, found)))
+                whole = whole_tissue(slide, tissue, found, view.slide_mpp)
+                table = stain_table(StainScale.of(sample_tissue(view, whole)))
         return TrainingSource(
             name=source.name,
             path=source.path,
