@@ -17,7 +17,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
 from harness.machine import Took, machine, took
 
@@ -72,7 +71,7 @@ def measure_predict(slide: Path, folder: Path, device: str, workers: int) -> tup
     masks = []
     for store in (SlideStore(predict(on)) for on in (device, "cpu")):
         threshold = store.threshold
-        masks.append(np.asarray(store.array("0")[:]) >= 255 * threshold)
+        masks.append(store.confidence[0].read(store.blocks.frame) >= 255 * threshold)
     return found, float((masks[0] != masks[1]).mean())
 
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
-from wsiseg.store.slide_store import DONE, FrameInfo, Identity
+from wsiseg.store.states import Stage, State
 from wsiseg.tiles import Box
 
 PITCH_PX = 20
@@ -79,7 +80,7 @@ def make_store(path: Path, across: int) -> None:
         half = confidence[::2, ::2]
         y, x = core.y0 // 2, core.x0 // 2
         store.array("haematoxylin")[y : y + half.shape[0], x : x + half.shape[1]] = half
-        store.array("status/network")[block.row, block.col] = DONE
+        store.states(Stage.NETWORK).mark(block.row, block.col, State.DONE)
     store.annotate(state="complete")
     store.remove_work()
 

@@ -47,7 +47,7 @@ def measure(store: SlideStore, tile_px: int, rounds: int, folder: Path) -> dict[
 
     frame, config = store.frame, PredictConfig().objects
     threshold = store.threshold
-    confidence, stain = (np.asarray(store.array(name)[:]) for name in ("0", "haematoxylin"))
+    confidence, stain = (image.read(image.frame) for image in (store.confidence[0], store.haematoxylin))
 
     def window(image: np.ndarray, box: Box) -> np.ndarray:
         return image[box.y0 : box.y1, box.x0 : box.x1]

@@ -22,7 +22,7 @@ def main() -> None:
 
     # What predict has loaded anyway is not counted.
     import wsiseg.api  # noqa: F401
-    from wsiseg.inference.slide import SlideRun  # noqa: F401
+    from wsiseg.inference.slide import predict_slide  # noqa: F401
 
     started = time.process_time()
     from wsiseg.report.batch_index import finished_slides, write_index

@@ -38,8 +38,9 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.objects.parquet import ParquetWriter, file_schema
 from wsiseg.slides import open_slide
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
-from wsiseg.store.slide_store import FrameInfo, Identity, SlideStore
+from wsiseg.store.slide_store import SlideStore
 from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
 MPP_L0, SCALE_L0 = 0.25, 2.0

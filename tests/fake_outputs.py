@@ -15,8 +15,9 @@ from wsiseg.inference.outputs import Outputs, SlideReport
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.objects.records import RECORDS
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
-from wsiseg.store.slide_store import FrameInfo, Identity, SlideStore
+from wsiseg.store.slide_store import SlideStore
 
 NASTY = 'it\'s <b>"x"</b> & ünï 100% #1'
 

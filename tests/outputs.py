@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
-from wsiseg.inference.slide import FinishedSlide
 from wsiseg.machine.marks import marked_jpeg
 from wsiseg.network.model import load_model
 from wsiseg.objects.certainty import is_certain
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import Segmented, segment_whole
+from wsiseg.slides.overview import Overview
 from wsiseg.slides.sources import expand
+from wsiseg.store.slide_store import SlideStore
 
 
-def no_picture(finished: FinishedSlide) -> None:
+def no_picture(store: SlideStore, thumbnail: Overview, path: Path) -> None:
     """Leave no more than the mark for the preview, which takes longer than all else on a small slide."""
-    finished.path.write_bytes(marked_jpeg(b"\xff\xd8"))
+    path.write_bytes(marked_jpeg(b"\xff\xd8"))
 
 
 def predicted(

@@ -18,8 +18,8 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.objects.parquet import file_schema
 from wsiseg.slides import open_slide
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
-from wsiseg.store.slide_store import FrameInfo, Identity
 
 WIDTH_L0, HEIGHT_L0, SCALE_L0, MPP = 1200, 900, 2, 0.5
 THRESHOLD = 0.4

@@ -42,7 +42,7 @@ def finder(
             threshold = common_threshold(model.info, config)
             if threshold is None:
                 threshold = own_threshold(view, tissue, kernel, table, config, model.info.threshold)
-            confidence = kernel.engine.confidence(view.read(Box(0, 0, view.width, view.height)), table)
+            confidence = kernel.load().confidence(view.read(Box(0, 0, view.width, view.height)), table)
             shape = (field.rgb.shape[0], field.rgb.shape[1])
             mask, found = find_nuclei(confidence, config, threshold, view.mpp)
             return at_level0(mask, view.scale_l0, shape), painted(

@@ -25,15 +25,16 @@ from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.export import export
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.outputs import Observer
-from wsiseg.inference.slide import FinishedSlide
 from wsiseg.network.engine import Engine
 from wsiseg.network.fold import fold
 from wsiseg.network.model import load_model, serialise
 from wsiseg.slides import open_slide
+from wsiseg.slides.overview import Overview
 from wsiseg.slides.sources import SlideSource, expand
 from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.tissue_mask import read_mask
 from wsiseg.slides.view import SlideView
+from wsiseg.store.slide_store import SlideStore
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "slides"))
 import dicom_files
@@ -171,15 +172,20 @@ class Heard(Observer):
 
 def use_outputs(folder: Path) -> None:
     """Go on with the outputs of an earlier run, as predict and export do."""
-    Kernel.engine = property(lambda _kernel: Dull())  # type: ignore[assignment, method-assign]
+    Kernel.load = lambda _kernel: Dull()  # type: ignore[method-assign]
     heard = Heard()
     config = PredictConfig(workers=1, device="cpu", tissue=TissueConfig(detect=False))
     source = SlideSource(str(folder / "slide.png"), "slide", 0.25)
-    predict_slides([source], folder / "out", load_model(), config, lambda done: done.path.touch(), heard)
+    predict_slides([source], folder / "out", load_model(), config, draw_nothing, heard)
     if heard.error is not None and not isinstance(heard.error, (WsisegError, OSError)):
         raise heard.error
     if (folder / "out" / "slide.zarr").is_dir():
         export(folder / "out" / "slide.zarr", folder / "again", PredictConfig(workers=1))
+
+
+def draw_nothing(_store: SlideStore, _thumbnail: Overview, path: Path) -> None:
+    """Leave an empty preview."""
+    path.touch()
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
@@ -228,17 +234,17 @@ def files_in(folder: Path) -> list[Path]:
 def make_outputs(folder: Path, stop: bool) -> None:
     """Predict a small slide, or stop before its label image is written."""
     folder.mkdir(parents=True)
-    Kernel.engine = property(lambda _kernel: Dark())  # type: ignore[assignment, method-assign]
+    Kernel.load = lambda _kernel: Dark()  # type: ignore[method-assign]
     pixels = small_slides.picture(90, 120)
     pixels[20:40, 30:50] = pixels[60:75, 80:100] = 40
     Image.fromarray(pixels).save(folder / "slide.png")
     source = SlideSource(str(folder / "slide.png"), "slide", 0.25)
     config = PredictConfig(workers=1, device="cpu", tissue=TissueConfig(detect=False))
 
-    def draw(done: FinishedSlide) -> None:
+    def draw(_store: SlideStore, _thumbnail: Overview, path: Path) -> None:
         if stop:
             raise KeyboardInterrupt
-        done.path.touch()
+        path.touch()
 
     with suppress(KeyboardInterrupt):
         predict_slides([source], folder / "out", load_model(), config, draw)

@@ -35,7 +35,7 @@ def square(x0: float, y0: float, x1: float, y1: float) -> list[list[float]]:
 def store(path: Path, nuclei: Any, frame: dict[str, Any] | None) -> Path:
     root = zarr.open_group(str(path), mode="w", zarr_format=3)
     if frame:
-        root.attrs["wsiseg"] = {"frame": frame}
+        root.attrs["wsiseg"] = {"identity": {"frame": frame}}
     group = root.create_group("labels/nuclei")
     transform = [{"type": "scale", "scale": [0.5, 0.5]}]
     group.attrs["ome"] = {

@@ -9,27 +9,28 @@ import time
 
 from distributed import get_worker
 
-from wsiseg.inference.stages import StageResult
+from wsiseg.inference.graph import StageResult
+from wsiseg.store.states import Key
 
 RUNNING: list[int] = []
 
 
-def where(seconds: float, row: int, col: int) -> StageResult:
-    """Take some time, and say which worker ran this, with how many at once."""
+def where(seconds: tuple[float, ...], key: Key) -> StageResult:
+    """Take the seconds of the key's row, and say which worker ran this, with how many at once."""
     RUNNING.append(threading.get_ident())
-    time.sleep(seconds)
+    time.sleep(seconds[key.row])
     busy = len(RUNNING)
     RUNNING.remove(threading.get_ident())
-    return StageResult(str(get_worker().name), row, col, pixels=busy)
+    return StageResult(key, pixels=busy, failure=str(get_worker().name))
 
 
-def deadly(job: str, row: int, col: int) -> StageResult:
+def deadly(job: str, key: Key) -> StageResult:
     """Kill the worker if asked for column 1."""
-    if col == 1:
+    if key.col == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return StageResult(job, row, col)
+    return StageResult(key)
 
 
-def given_up(job: str, row: int, col: int, cause: str) -> StageResult:
+def given_up(job: str, key: Key, cause: str) -> StageResult:
     """Record that workers died of it."""
-    return StageResult(job, row, col, failure=cause)
+    return StageResult(key, failure=cause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,9 +20,9 @@ from outputs import digests, predicted
 from wsiseg.errors import ClusterError, UsageError
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.connection import Connection
-from wsiseg.inference.graph import Key, Task
+from wsiseg.inference.graph import StageResult, Task
 from wsiseg.inference.remote import connected
-from wsiseg.inference.stages import StageResult
+from wsiseg.store.states import Key, Stage
 
 # Small tiles: many of them, so that there is a middle of the run in which to kill something.
 TILE_PX = 128
@@ -192,30 +193,26 @@ def test_a_worker_that_does_not_see_the_files_is_refused_before_work_starts(
 
 
 def test_what_kills_its_workers_is_given_up_and_the_rest_goes_on(tmp_path: Path, bare: str) -> None:
-    def tasks(give_up: object) -> dict[Key, Task]:
-        first = {("a", 0, col): Task(deadly, "a", (0, col), give_up=give_up) for col in range(3)}  # type: ignore[arg-type]
-        return {**first, ("b", 1, 0): Task(deadly, "b", (1, 0), after=tuple(first))}
-
-    results: list[StageResult] = []
+    first = {Key(Stage.NETWORK, 0, 0, col): Task(deadly, give_up=given_up) for col in range(3)}
+    last = Key(Stage.OBJECTS, 0, 0, 0)
+    tasks = {**first, last: Task(deadly, after=tuple(first))}
     with ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(worker(bare, tmp_path))
         with connected(bare) as cluster:
             until(lambda: len(cluster.connection.workers()) == 5)
-            cluster.run(tasks(given_up), results.append)
-            failures = {result.col: result.failure for result in results if result.stage == "a"}
-            assert failures == {
+            *results, final = cluster.run("job", tasks)
+            assert {result.key.col: result.failure for result in results} == {
                 0: None,
                 1: "every worker that tried it died (out of memory?)",
                 2: None,
             }
-            assert results[-1].stage == "b"
+            assert final.key == last
 
 
 def test_blocks_go_where_the_gpu_is_and_fill_the_threads_beside_it(tmp_path: Path, bare: str) -> None:
-    network = {("n", 0, col): Task(where, 0.1, (0, col), needs_network=True) for col in range(12)}
-    others = {("o", 1, col): Task(where, 0.5, (1, col)) for col in range(12)}
-    results: list[StageResult] = []
+    network = {Key(Stage.NETWORK, 0, 0, col): Task(where, needs_network=True) for col in range(12)}
+    others = {Key(Stage.OBJECTS, 0, 1, col): Task(where) for col in range(12)}
     with (
         worker(bare, tmp_path, "--name", "with-gpu", "--nthreads", 3, "--resources", "GPU=1"),
         worker(bare, tmp_path, "--name", "without"),
@@ -223,11 +220,18 @@ def test_blocks_go_where_the_gpu_is_and_fill_the_threads_beside_it(tmp_path: Pat
     ):
         until(lambda: len(cluster.connection.workers()) == 2)
         assert cluster.threads == 3
-        cluster.run(network | others, results.append)
-    on_gpu = [result for result in results if result.row == 0]
-    assert {result.stage for result in on_gpu} == {"with-gpu"}
+        results = list(cluster.run((0.1, 0.5), network | others))
+    on_gpu = [result for result in results if result.key.row == 0]
+    assert {result.failure for result in on_gpu} == {"with-gpu"}
     assert max(result.pixels for result in on_gpu) == 3
-    assert "without" in {result.stage for result in results if result.row == 1}
+    assert "without" in {result.failure for result in results if result.key.row == 1}
+
+
+def killing(process: subprocess.Popen[bytes], results: Iterator[StageResult]) -> Iterator[StageResult]:
+    """Kill a worker as soon as there are results."""
+    for result in results:
+        process.kill()
+        yield result
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,8 @@ def test_blocks_go_where_the_gpu_is_and_fill_the_threads_beside_it(tmp_path: Pat
 def test_when_the_last_worker_is_lost_the_run_waits_and_then_ends_in_words(
     tmp_path: Path, bare: str, options: tuple[str, ...], missing: str
 ) -> None:
-    tasks = {("n", 0, col): Task(where, 0.1, (0, col), needs_network=True) for col in range(100)}
-    results: list[StageResult] = []
+    tasks = {Key(Stage.NETWORK, 0, 0, col): Task(where, needs_network=True) for col in range(100)}
+    results = []
     with ExitStack() as stack:
         last = stack.enter_context(worker(bare, tmp_path, *options))
         if options:
@@ -245,11 +249,6 @@ def test_when_the_last_worker_is_lost_the_run_waits_and_then_ends_in_words(
         patient = stack.enter_context(connected(bare))
         until(lambda: len(patient.connection.workers()) == 1 + bool(options))
         cluster = stack.enter_context(connected(bare, patience_s=2))
-
-        def on_result(result: StageResult) -> None:
-            results.append(result)
-            last.kill()
-
         with pytest.raises(ClusterError, match=f"has had no {missing} for 2 s; start some with"):
-            cluster.run(tasks, on_result)
+            results.extend(killing(last, cluster.run((0.1,), tasks)))
     assert 0 < len(results) < len(tasks)

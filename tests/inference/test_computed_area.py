@@ -10,14 +10,16 @@ import shapely
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, ObjectsConfig
 from wsiseg.inference.clusters import open_cluster
-from wsiseg.inference.numbering import numbered_nuclei, sorted_keys
-from wsiseg.inference.plan import label_tasks, object_tasks
-from wsiseg.inference.stages import ObjectsJob
+from wsiseg.inference.pipeline import FINDING, PAINTING, SlideJob
+from wsiseg.inference.planner import plan
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.scales import Scales
 from wsiseg.slides.tissue import Tissue
+from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
-from wsiseg.store.slide_store import DONE, FrameInfo, Identity, SlideStore
+from wsiseg.store.numbering import numbered_nuclei, sorted_keys
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.store.states import State
 
 SIDE_PX, MPP = 1100, 0.25
 CLEANED = ObjectsConfig(
@@ -36,20 +38,20 @@ def store_of_three_blocks(folder: Path, tile_px: int) -> SlideStore:
     confidence[500:520, 500:520] = 255
     store.array("0")[:] = confidence
     for row, col in ((0, 0), (0, 1), (1, 0)):
-        store.array("status/network")[row, col] = DONE
+        store.array("status/network")[row, col] = State.DONE
     return store
 
 
 @pytest.mark.parametrize("tile_px", [300, 2048])
 def test_labels_and_polygons_hold_the_same_pixels(tmp_path: Path, tile_px: int) -> None:
     store = store_of_three_blocks(tmp_path, tile_px)
-    job = ObjectsJob(store, store, store.tissue, CLEANED, 0.5)
+    job = SlideJob(store, CLEANED, 0.5)
     with open_cluster(None, 1) as cluster:
-        cluster.run(object_tasks(job, {}), lambda result: None)
+        list(cluster.run(job, plan(job, FINDING)))
         store.write_keys(sorted_keys(store))
-        cluster.run(label_tasks(job), lambda result: None)
+        list(cluster.run(job, plan(job, PAINTING)))
     labels = np.asarray(store.array("labels/nuclei/0")[:])
-    ((table, _),) = numbered_nuclei(store)
+    (table,) = numbered_nuclei(store)
     areas = shapely.area(shapely.from_wkb(table["geometry"].to_numpy()))
     assert np.bincount(labels.ravel())[1:].tolist() == areas.tolist()
     assert not labels[1024:, 1024:].any()

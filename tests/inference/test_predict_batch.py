@@ -17,10 +17,11 @@ from PIL import Image
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import StoreError, UsageError
+from wsiseg.inference import pipeline
 from wsiseg.inference import slide as slide_module
-from wsiseg.inference import stages
 from wsiseg.network.model import load_model, save_model
-from wsiseg.store.slide_store import FAILED, SlideStore
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.store.states import Stage, State
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_finished_slide_is_not_computed_again(
     done: Path, small_slide: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = {file: file.stat().st_mtime_ns for file in done.rglob("*") if file.is_file()}
-    monkeypatch.setattr(slide_module, "network_tasks", None)
+    monkeypatch.setattr(slide_module, "plan", None)
     (report,) = predicted(small_slide, done, model_file, slide_mpp=0.25, tile_px=300, workers=1)
     assert (report.state, report.is_whole, report.nuclei > 20) == ("skipped", True, True)
     changed = {file.name for file, time in times.items() if file.stat().st_mtime_ns != time}
@@ -49,7 +50,7 @@ def test_a_file_that_is_gone_is_written_again_without_the_network(
 ) -> None:
     before = digests(done, "small")
     (done / gone).unlink()
-    monkeypatch.setattr(stages, "compute_block", None)
+    monkeypatch.setattr(pipeline, "compute_block", None)
     (report,) = predicted(small_slide, done, model_file, slide_mpp=0.25, tile_px=100)
     assert report.state == "skipped"
     assert digests(done, "small") == before
@@ -176,7 +177,7 @@ def test_a_tile_that_cannot_be_decoded_stays_empty_and_is_named(
     assert summary(out)["bad"]["failed_tiles"] == "1"
 
     store = SlideStore(out / "bad.zarr")
-    assert int(np.asarray(store.array("status/network")[:])[0, 0]) == FAILED
+    assert store.states(Stage.NETWORK).at(0, 0) is State.FAILED
     assert [(f["row"], f["col"]) for f in store.provenance["failures"]] == [(0, 0)]
     confidence, whole = (
         array(folder, "0") for folder in (out / "bad.zarr", tmp_path / "good" / "slide.zarr")
@@ -207,7 +208,7 @@ def interrupt(*_anything: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("where", ["create_store", "write_nuclei"])
+@pytest.mark.parametrize("where", ["new_store", "write_nuclei"])
 def test_a_full_disk_fails_the_slide_in_words_and_the_next_run_finishes_it(
     tmp_path: Path, small_slide: Path, model_file: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from command_line import command_environment
 from faults import resize, small_disk, without_rights
 from outputs import digests, predicted, summary
 
-from wsiseg.inference import stages
+from wsiseg.inference import pipeline
 from wsiseg.inference.outputs import Observer
 from wsiseg.store.slide_store import SlideStore
 
@@ -121,7 +121,7 @@ def test_want_of_memory_fails_one_slide(
     slides = [tmp_path / "a.png", tmp_path / "b.png"]
     for slide in slides:
         slide.write_bytes(small_slide.read_bytes())
-    plain = stages._read
+    plain = pipeline._read
 
     def greedy(view: Any, window: Any) -> Any:
         if "a.png" in view.slide.path:
@@ -129,7 +129,7 @@ def test_want_of_memory_fails_one_slide(
         return plain(view, window)
 
     with monkeypatch.context() as patched:
-        patched.setattr(stages, "_read", greedy)
+        patched.setattr(pipeline, "_read", greedy)
         first, second = predicted(slides, tmp_path / "out", model_file, slide_mpp=0.25)
     assert (first.state, second.state) == ("failed", "done")
     assert "out of memory" in first.cause

@@ -17,20 +17,21 @@ from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.clusters import open_cluster
+from wsiseg.inference.graph import StageResult
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.numbering import numbered_nuclei
-from wsiseg.inference.outputs import Observer
-from wsiseg.inference.plan import label_tasks, object_tasks
-from wsiseg.inference.slide import Tally
-from wsiseg.inference.stages import ObjectsJob, StageResult
+from wsiseg.inference.pipeline import FINDING, PAINTING, SlideJob
+from wsiseg.inference.planner import plan
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.records import describe
 from wsiseg.slides import open_slide
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
+from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
-from wsiseg.store.slide_store import DONE, FrameInfo, Identity, SlideStore
+from wsiseg.store.numbering import numbered_nuclei, sorted_keys
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.store.states import Key, Stage, State
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,8 @@ def test_confidence_and_nuclei_are_those_of_the_whole_image_in_memory(
     confidence, labels = (array(tmp_path / "slide.zarr", name) for name in ("0", "labels/nuclei/0"))
     with open_slide(svs_slide) as slide:
         view = SlideView(slide, 0.25)
-        whole = Kernel.of(load_model(model_file), "cpu", 1).engine.confidence(
-            view.read(view.frame), rgb_table()
+        whole = (
+            Kernel.of(load_model(model_file), "cpu", 1).load().confidence(view.read(view.frame), rgb_table())
         )
     # windows of another shape are summed in another order: a rounding step at most
     assert np.abs(confidence / 255 - whole).max() < 0.5 / 255 + 1e-4
@@ -147,24 +148,18 @@ def store_of(path: Path, confidence: NDArray[np.uint8], tile_px: int) -> SlideSt
     store = create_store(path, identity, tissue, tile_px, {"name": "disks"})
     store.array("0")[:] = confidence
     store.array("haematoxylin")[:] = confidence[::2, ::2]
-    store.array("status/network")[:] = DONE
+    store.array("status/network")[:] = State.DONE
     return store
-
-
-class Nothing(Tally):
-    def __init__(self) -> None:
-        super().__init__(Observer())
 
 
 def nuclei_of(store: SlideStore) -> tuple[pa.Table, NDArray[np.uint32]]:
     """Run the stages after the network; return the records and the label image."""
-    job = ObjectsJob(store, store, store.tissue, ObjectsConfig(), 0.5)
+    job = SlideJob(store, ObjectsConfig(), 0.5)
     with open_cluster(None, 1) as cluster:
-        cluster.run(object_tasks(job, {}), Nothing().add)
-        batches = list(numbered_nuclei(store))
-        store.write_keys(np.concatenate([np.zeros(0, np.int64), *(keys for _, keys in batches)]))
-        cluster.run(label_tasks(job), Nothing().add)
-    tables = [table for table, _ in batches]
+        list(cluster.run(job, plan(job, FINDING)))
+        tables = list(numbered_nuclei(store))
+        store.write_keys(sorted_keys(store))
+        list(cluster.run(job, plan(job, PAINTING)))
     return pa.concat_tables(tables) if tables else None, np.asarray(store.array("labels/nuclei/0")[:])
 
 
@@ -200,14 +195,15 @@ def test_any_nuclei_are_the_same_in_tiles_as_in_one_piece(
         assert table.drop_columns("id").equals(whole)
 
 
-def test_results_are_told_once(tmp_path: Path) -> None:
+def test_each_tile_is_computed_once(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", disks(300, 200, [(0.5, 0.5, 20.0, 1.0)]), 100)
-    job, told = ObjectsJob(store, store, store.tissue, ObjectsConfig(), 0.5), []
+    job = SlideJob(store, ObjectsConfig(), 0.5)
     with open_cluster(None, 2) as cluster:
-        cluster.run(object_tasks(job, {}), told.append)
-    assert sorted((result.row, result.col) for result in told) == [(r, c) for r in range(2) for c in range(3)]
-    assert all(isinstance(result, StageResult) for result in told)
-    assert not object_tasks(job, {})
+        results = list(cluster.run(job, plan(job, (Stage.OBJECTS,))))
+    keys = [Key(Stage.OBJECTS, 0, row, col) for row in range(2) for col in range(3)]
+    assert sorted(result.key for result in results) == keys
+    assert all(isinstance(result, StageResult) for result in results)
+    assert not plan(job, (Stage.OBJECTS,))
 
 
 @pytest.mark.real_data

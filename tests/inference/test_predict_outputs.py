@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from wsiseg import predict
 from wsiseg.config import ObjectsConfig, PredictConfig, TissueConfig
-from wsiseg.inference import stages
+from wsiseg.inference import pipeline
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.tiles import Box
 
@@ -187,13 +187,13 @@ def test_only_tissue_is_read_and_a_mask_or_the_user_says_what_it_is(
     tmp_path: Path, svs_slide: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Box] = []
-    plain = stages._read
+    plain = pipeline._read
 
     def spy(view: Any, window: Box) -> Any:
         read.append(window)
         return plain(view, window)
 
-    monkeypatch.setattr(stages, "_read", spy)
+    monkeypatch.setattr(pipeline, "_read", spy)
     mask = np.zeros((118, 150), np.uint8)
     mask[60:80, 10:40] = 255  # level-0 rows 600..800, columns 100..400
     Image.fromarray(mask).save(tmp_path / "mask.png")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from outputs import digests, predicted
 
-from wsiseg.inference import plan
+from wsiseg.inference import pipeline
 from wsiseg.inference.outputs import Observer
-from wsiseg.inference.stages import compute_block, compute_tile
+from wsiseg.inference.pipeline import compute_block, compute_tile
+from wsiseg.store.states import Key
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +61,18 @@ def test_a_stopped_run_is_resumed_and_nothing_is_computed_twice(
     stop: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    computed: list[tuple[str, int, int]] = []
+    computed: list[Key] = []
 
     def counted(stage: Any) -> Any:
-        def run(job: Any, row: int, col: int) -> Any:
-            result = stage(job, row, col)
-            computed.append((stage.__name__, row, col))
+        def run(job: Any, key: Key) -> Any:
+            result = stage(job, key)
+            computed.append(key)
             return result
 
         return run
 
-    monkeypatch.setattr(plan, "compute_block", counted(compute_block))
-    monkeypatch.setattr(plan, "compute_tile", counted(compute_tile))
+    monkeypatch.setattr(pipeline, "compute_block", counted(compute_block))
+    monkeypatch.setattr(pipeline, "compute_tile", counted(compute_tile))
     with pytest.raises(Killed):
         predicted(svs_slide, tmp_path, model_file, tile_px=256, observer=StopAfter(**stop))
     assert not (tmp_path / "slide.zarr").exists()

@@ -20,13 +20,15 @@ from outputs import digests, predicted
 from wsiseg.api import predict
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.errors import StoreError
-from wsiseg.inference import stages
+from wsiseg.inference import pipeline
 from wsiseg.inference.bucket import Bucket
-from wsiseg.inference.stages import ObjectsJob, StageResult
+from wsiseg.inference.graph import StageResult
+from wsiseg.inference.pipeline import SlideJob
 from wsiseg.machine import locks
 from wsiseg.machine.lock_object import LockObject
 from wsiseg.machine.locks import BusyError, held
 from wsiseg.slides.sources import SlideSource
+from wsiseg.store.states import Key
 
 TILE_PX = 256
 
@@ -113,11 +115,13 @@ def test_a_bucket_holds_what_a_folder_would_and_a_run_goes_on_after_its_machine_
     monkeypatch.setenv("WSISEG_WORK", str(tmp_path / "next"))
     computed: list[str] = []
 
-    def compute_tile(job: ObjectsJob, row: int, col: int) -> StageResult:
-        computed.append(f"{row}/{col}")
-        return stages.compute_tile(job, row, col)
+    compute_tile = pipeline.compute_tile
 
-    monkeypatch.setattr("wsiseg.inference.plan.compute_tile", compute_tile)
+    def counted(job: SlideJob, key: Key) -> StageResult:
+        computed.append(f"{key.row}/{key.col}")
+        return compute_tile(job, key)
+
+    monkeypatch.setattr(pipeline, "compute_tile", counted)
     assert state(model_file) == "done"
     assert fetched(fs, tmp_path / "got") == here
     assert len(begun) > 3

@@ -27,7 +27,8 @@ from wsiseg.report.slide_maps import coarser
 from wsiseg.report.slide_numbers import Lattice, Spread, count_up
 from wsiseg.report.slide_page import write_slide_page
 from wsiseg.slides.tissue import Tissue
-from wsiseg.store.slide_store import FrameInfo, SlideStore
+from wsiseg.store.identity import FrameInfo
+from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
 
 

@@ -9,7 +9,8 @@ import pytest
 import zarr
 from zarr.codecs import ZstdCodec
 
-from wsiseg.store.chunks import ChunkFiles, StatusFiles
+from wsiseg.store.chunks import ChunkFiles, StateFiles
+from wsiseg.store.states import State
 from wsiseg.tiles import Box
 
 
@@ -76,13 +77,13 @@ def test_status_is_one_byte_a_file_as_in_zarr(tmp_path: Path) -> None:
     array = zarr.create_array(
         tmp_path, shape=(3, 2), dtype="u1", chunks=(1, 1), compressors=None, filters=None, fill_value=0
     )
-    status = StatusFiles(tmp_path, array.shape)
+    status = StateFiles(tmp_path, array.shape)
     assert not status.all().any()
-    status.mark(2, 1, 1)
+    status.mark(2, 1, State.DONE)
     array[0, 1] = 2
     assert np.array_equal(status.all(), [[0, 2], [0, 0], [0, 1]])
     assert np.array_equal(array[:], status.all())
-    assert (status.at(2, 1), status.at(1, 1)) == (1, 0)
+    assert (status.at(2, 1), status.at(1, 1)) == (State.DONE, State.TODO)
 
 
 def test_what_lies_outside_is_an_error_and_not_background(tmp_path: Path) -> None:

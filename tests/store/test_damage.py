@@ -11,7 +11,7 @@ from outputs import predicted
 
 from wsiseg.errors import StoreError
 from wsiseg.inference.export import export
-from wsiseg.store.damage import damage_in, damage_told
+from wsiseg.store.damage import damage_in, damage_named
 
 
 @pytest.fixture(scope="module")
@@ -89,5 +89,5 @@ def test_records_of_other_columns_are_damage(store: Path) -> None:
 
 
 def test_other_errors_pass(store: Path) -> None:
-    with pytest.raises(ZeroDivisionError), damage_told(store):
+    with pytest.raises(ZeroDivisionError), damage_named(store):
         _ = 1 // 0

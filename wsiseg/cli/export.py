@@ -40,7 +40,8 @@ def command(
 
     from wsiseg.config import PredictConfig
     from wsiseg.errors import WsisegError
-    from wsiseg.inference.export import export, open_finished, stored_objects
+    from wsiseg.inference.export import export, stored_objects
+    from wsiseg.store.slide_store import open_finished
 
     asked: dict[str, Any] = {
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,

@@ -58,7 +58,8 @@ def _described(file: Path, group: Any) -> Any:
 
 def _scale_l0(described: Any) -> float:
     """Return level-0 pixels per pixel of the store as it is recorded there, else 1."""
-    frame = described.get("frame") if isinstance(described, dict) else None
+    identity = described.get("identity") if isinstance(described, dict) else None
+    frame = identity.get("frame") if isinstance(identity, dict) else None
     scale = frame.get("scale_l0") if isinstance(frame, dict) else None
     return float(scale) if isinstance(scale, int | float) and 0.001 < scale < 1000 else 1.0
 

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
 from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.clusters import open_cluster
-from wsiseg.inference.graph import Cluster
 from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.naming import outputs_of
-from wsiseg.inference.outputs import Guarded, Observer, Outputs, SlideReport
+from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import RunLog
-from wsiseg.inference.slide import Draw, SlideRun
+from wsiseg.inference.slide import Draw, Run, predict_slide
 from wsiseg.machine.cores import available_cores
-from wsiseg.machine.locks import BusyError, Held, held_lock
+from wsiseg.machine.locks import BusyError, held_lock
 from wsiseg.machine.marks import check_free
 from wsiseg.network.device import resolve_device
 from wsiseg.network.model import Model
 from wsiseg.slides import open_slide
 from wsiseg.slides.sources import SlideSource, absolute
-from wsiseg.store.damage import damage_told
-from wsiseg.store.slide_store import MIN_TILE_PX, SlideStore
+from wsiseg.store.blocks import MIN_TILE_PX
+from wsiseg.store.damage import damage_named
+from wsiseg.store.slide_store import SlideStore
 
 if TYPE_CHECKING:
     from wsiseg.slides.slide import Slide
@@ -96,7 +96,7 @@ def predict_slides(
 
     with open_cluster(config.scheduler, workers) as cluster:
         kernel = Kernel.of(model, device, cluster.threads if config.workers is None else workers)
-        work = _Work(folder, model, config, cluster, kernel, watcher, draw, place, inputs)
+        work = _Work(folder, place, inputs, Run(model, config, cluster, kernel, watcher, draw))
         elsewhere = []
         for number, source in enumerate(sources):
             report = work.attempt(source)
@@ -149,21 +149,16 @@ class _Work:
     """What all slides of a run share."""
 
     folder: Path
-    model: Model
-    config: PredictConfig
-    cluster: Cluster
-    kernel: Kernel
-    watcher: Observer
-    draw: Draw
     place: Place
     inputs: Sequence[str]
+    run: Run
 
     def attempt(self, source: SlideSource) -> SlideReport:
         """Predict a slide; what ends it is in the report, not raised."""
         started = time.perf_counter()
         problem: BaseException
         try:
-            with open_slide(source.path, reader=self.config.reader) as slide, self.place.turn(source):
+            with open_slide(source.path, reader=self.run.config.reader) as slide, self.place.turn(source):
                 return self._predict(source, slide)
         except BusyError as error:
             if error.work == source.path:
@@ -181,11 +176,11 @@ class _Work:
         except Exception as error:
             # A defect of ours or of a library: this slide is lost, the batch is not.
             cause, problem = f"{type(error).__name__}: {error}", error
-        outputs = outputs_of(source, None, self.folder, self.config.gzip)
+        outputs = outputs_of(source, None, self.folder, self.run.config.gzip)
         state = "kept" if _is_finished(outputs, source) else "failed"
         report = SlideReport(outputs.name, absolute(source.path), state, _without_path(cause, problem))
         report.seconds = round(time.perf_counter() - started, 2)
-        self.watcher.failed(problem)
+        self.run.observer.failed(problem)
         return report
 
     def _predict(self, source: SlideSource, slide: Slide) -> SlideReport:
@@ -194,15 +189,15 @@ class _Work:
         fingerprint = slide.fingerprint
         taken: frozenset[str] = frozenset()
         while True:
-            outputs = outputs_of(source, fingerprint, self.folder, self.config.gzip, taken)
+            outputs = outputs_of(source, fingerprint, self.folder, self.run.config.gzip, taken)
             try:
                 with held_lock(outputs.lock, work=fingerprint) as held:
-                    if outputs_of(source, fingerprint, self.folder, self.config.gzip, taken) != outputs:
+                    if outputs_of(source, fingerprint, self.folder, self.run.config.gzip, taken) != outputs:
                         continue
-                    for file in replaced_by(outputs, self.config):
+                    for file in replaced_by(outputs, self.run.config):
                         check_free(file, self.inputs)
-                    with damage_told(outputs.store, outputs.unfinished):
-                        return self._run(source, outputs, held).predict(slide)
+                    with damage_named(outputs.store, outputs.unfinished):
+                        return predict_slide(self.run, source, slide, outputs, held)
             except BusyError as error:
                 if error.work == fingerprint:
                     return _elsewhere(outputs.name, source, error)
@@ -210,19 +205,12 @@ class _Work:
                     raise
                 taken |= {outputs.name}
 
-    def _run(self, source: SlideSource, outputs: Outputs, held: Held) -> SlideRun:
-        watcher = Guarded(self.watcher, held.check)
-        named = replace(source, name=outputs.name)
-        return SlideRun(
-            named, outputs, self.model, self.config, self.cluster, self.kernel, watcher, self.draw
-        )
-
 
 def _is_finished(outputs: Outputs, source: SlideSource) -> bool:
     """Whether a finished store of this slide is there."""
     try:
-        stored = SlideStore(outputs.store).provenance
-        return bool(stored["state"] == "complete" and stored["slide"] == absolute(source.path))
+        store = SlideStore(outputs.store)
+        return store.is_complete and bool(store.provenance["slide"] == absolute(source.path))
     except (StoreError, KeyError):
         return False
 

@@ -1,8 +1,9 @@
-"""Nuclei again from the confidence in a store, with other thresholds, without the network."""
+"""Nuclei found again from the confidence in a finished store, with other settings, without the network."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -11,15 +12,23 @@ from typing import Any
 
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.errors import StoreError
-from wsiseg.inference.again import nuclei_again
 from wsiseg.inference.clusters import open_cluster
+from wsiseg.inference.compute import Tally, compute
+from wsiseg.inference.graph import Cluster
+from wsiseg.inference.nuclei_files import write_nuclei
 from wsiseg.inference.outputs import STORE, Observer, Outputs
-from wsiseg.inference.slide import Tally, write_nuclei
+from wsiseg.inference.pipeline import SlideJob
+from wsiseg.inference.planner import plan
+from wsiseg.machine.allocator import give_back
 from wsiseg.machine.cores import available_cores
-from wsiseg.machine.locks import BusyError, held_lock
+from wsiseg.machine.locks import BusyError, Held, held_lock
 from wsiseg.machine.marks import refuse_foreign
-from wsiseg.store.damage import damage_told
-from wsiseg.store.slide_store import SlideStore, no_store
+from wsiseg.store.damage import damage_named
+from wsiseg.store.identity import Identity
+from wsiseg.store.layout import create_store
+from wsiseg.store.numbering import sorted_keys
+from wsiseg.store.slide_store import SlideStore, open_finished
+from wsiseg.store.states import Stage
 
 # Smaller than for `predict`: nothing else fills the memory, and a million nuclei fit 500 MB.
 TILE_PX = 1024
@@ -60,7 +69,7 @@ def export(
     UsageError
         If files of these names are there that wsiseg did not make.
     """
-    with damage_told(Path(store)):
+    with damage_named(Path(store)):
         return _export(Path(store), output, config, observer)
 
 
@@ -81,37 +90,77 @@ def _export(
     parts = outputs.geojson_files() if config.split is not None else []
     refuse_foreign([outputs.geojson, outputs.parquet, *parts])
     threshold = config.objects.threshold or source.threshold
+    config = replace(config, objects=replace(config.objects, threshold=threshold))
     workers = available_cores() if config.workers is None else config.workers
-    tally = Tally(observer or Observer())
     with (
-        _alone(outputs, str(source.provenance["identity"]["slide"])),
+        _alone(outputs, source.fingerprint) as claim,
         open_cluster(config.scheduler, workers) as cluster,
-        nuclei_again(
-            source, outputs.scratch, config.objects, threshold, config.tile_px, cluster, tally.add
-        ) as found,
+        find_nuclei_again(source, outputs.scratch, config, cluster, claim, observer or Observer()) as found,
     ):
-        if not SlideStore(source.path).is_of(source):
+        if not SlideStore(source.path).is_same_as(source):
             raise StoreError(f"{source.path}: was removed or replaced while it was read; nothing is written")
-        nuclei = write_nuclei(found, outputs, config)
+        write_nuclei(found, outputs, config)
+        nuclei = len(found.keys)
     return Exported(tuple(outputs.geojson_files()), outputs.parquet, nuclei)
 
 
 @contextmanager
-def _alone(outputs: Outputs, fingerprint: str) -> Iterator[None]:
+def find_nuclei_again(
+    source: SlideStore,
+    scratch: Path,
+    config: PredictConfig,
+    cluster: Cluster,
+    claim: Held,
+    observer: Observer,
+) -> Iterator[SlideStore]:
+    """Find the nuclei of a finished store again; give a store of their records, which goes afterwards.
+
+    Parameters
+    ----------
+    source : SlideStore
+        Where confidence and stain are.
+    scratch : Path
+        Folder to make for the records.
+    config : PredictConfig
+        Its `objects`, with the threshold, and `tile_px`.
+    cluster : Cluster
+    claim : Held
+        What keeps other runs away from the slide.
+    observer : Observer
+    """
+    threshold = source.threshold if config.objects.threshold is None else config.objects.threshold
+    stored = source.provenance["identity"]
+    objects = {**asdict(config.objects), "threshold": threshold}
+    identity = Identity(stored["model"], stored["slide"], source.frame, objects, stored["tissue"])
+    provenance = {"name": source.name}
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        store = create_store(scratch, identity, source.tissue, config.tile_px, provenance, pixels=source)
+        job = SlideJob(store, config.objects, threshold)
+        compute(job, plan(job, (Stage.OBJECTS,)), cluster, claim, Tally(observer))
+        give_back()
+        store.write_keys(sorted_keys(store))
+        yield store
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _alone(outputs: Outputs, fingerprint: str) -> Iterator[Held]:
     """Keep `predict` and other exports away from the files of a slide."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(held_lock(outputs.lock, work=fingerprint))
+            held = stack.enter_context(held_lock(outputs.lock, work=fingerprint))
         except BusyError as error:
             raise StoreError(f"{outputs.store}: {error}; try again when it is done") from error
         except OSError as error:
             raise StoreError(f"{outputs.folder}: cannot be written: {error.strerror or error}") from error
-        yield
+        yield held
 
 
 def stored_objects(store: SlideStore) -> ObjectsConfig:
     """Return the settings with which a store's nuclei were found."""
-    with damage_told(store.path):
+    with damage_named(store.path):
         stored: Mapping[str, Any] = dict(store.provenance["identity"]["objects"])
     known = asdict(ObjectsConfig())
     values: dict[str, Any] = {
@@ -120,15 +169,3 @@ def stored_objects(store: SlideStore) -> ObjectsConfig:
         if key in known
     }
     return replace(ObjectsConfig(), **values)
-
-
-def open_finished(path: Path) -> SlideStore:
-    """Return a finished store."""
-    if not (path / "zarr.json").is_file():
-        raise StoreError(no_store(path))
-    store = SlideStore(path.resolve())
-    if store.provenance.get("state") != "complete":
-        raise StoreError(
-            f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
-        )
-    return store

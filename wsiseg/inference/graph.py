@@ -1,56 +1,100 @@
-"""Tasks with their dependencies, run by Dask: threads of this process, or a cluster that exists."""
+"""Tasks, what each waits for, and where they are computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
-from dask.base import compute
-from dask.callbacks import Callback
-from dask.delayed import Delayed, delayed
+from wsiseg.store.states import Key
 
-from wsiseg.inference.stages import StageResult
 
-Key = tuple[str, int, int]
-Stage = Callable[..., StageResult]
-OnResult = Callable[[StageResult], None]
+@dataclass(frozen=True)
+class StageResult:
+    """What one task tells: pixels computed, nuclei found, seconds by step; never the pixels themselves."""
+
+    key: Key
+    pixels: int = 0
+    nuclei: int = 0
+    failure: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One call of a stage: `stage(job, *arguments)` once all of `after` are done.
+    """One call, `compute(job, key)`, once all of `after` are done.
 
-    Tasks with the same `job` object share it: a worker receives it once. `needs_network` tells a task that a
-    GPU is for. `give_up(job, *arguments, cause)` records that workers died of the task, so that the others go
-    on; without it they do not.
+    Parameters
+    ----------
+    compute : callable
+    after : tuple of Key
+    needs_network : bool
+        Whether it is a task that a GPU is for.
+    give_up : callable, optional
+        `give_up(job, key, cause)` records that workers died of the task, so that the others go on; without
+        it they do not.
     """
 
-    stage: Stage
-    job: Any
-    arguments: tuple[Any, ...]
+    compute: Callable[[Any, Key], StageResult]
     after: tuple[Key, ...] = ()
     needs_network: bool = False
-    give_up: Stage | None = None
+    give_up: Callable[[Any, Key, str], StageResult] | None = None
 
 
-class Cluster:
-    """Where tasks run: `run` returns when all are done and tells each result as it comes.
+class Frontier:
+    """Which of some tasks can be computed now.
 
-    Results are told in the client's thread. The first exception of a task ends the run and is raised.
+    Parameters
+    ----------
+    tasks : mapping
+        What a task waits for and is not among them is done.
+
+    Attributes
+    ----------
+    ready : deque of Key
+        Tasks that wait for nothing any more; whoever computes one takes it out.
     """
 
-    def run(self, tasks: Mapping[Key, Task], on_result: OnResult) -> None:
-        """Run tasks, each listed behind those that it must wait for."""
-        raise NotImplementedError
+    def __init__(self, tasks: Mapping[Key, Task]) -> None:
+        self._waits_for = {
+            key: {other for other in task.after if other in tasks} for key, task in tasks.items()
+        }
+        self._dependents: dict[Key, list[Key]] = {}
+        for key, others in self._waits_for.items():
+            for other in others:
+                self._dependents.setdefault(other, []).append(key)
+        self.ready = deque(key for key, others in self._waits_for.items() if not others)
+
+    def done(self, key: Key) -> None:
+        """Note that a task is done; those that waited for it alone are ready, before all others.
+
+        So nuclei come before further blocks, and what is whole is out of the way.
+        """
+        for other in self._dependents.pop(key, []):
+            self._waits_for[other].discard(key)
+            if not self._waits_for[other]:
+                self.ready.appendleft(other)
+
+
+class Cluster(ABC):
+    """Where tasks are computed."""
+
+    @abstractmethod
+    def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
+        """Compute tasks of a job; yield the result of each as it comes.
+
+        The first exception of a task is raised, and ends the run. So does closing it.
+        """
 
     @property
+    @abstractmethod
     def threads(self) -> int:
         """Tasks that one process works on at the same time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bound(self, slide: str, reader: str, store: str, device: str) -> Cluster:
         """Return the cluster for the tasks of one slide, once all its workers can compute them.
 
@@ -68,7 +112,6 @@ class Cluster:
         ClusterError
             If some worker cannot, with the reason.
         """
-        raise NotImplementedError
 
 
 class LocalCluster(Cluster):
@@ -86,32 +129,22 @@ class LocalCluster(Cluster):
         """See `Cluster.bound`."""
         return self
 
-    def run(self, tasks: Mapping[Key, Task], on_result: OnResult) -> None:
+    def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
         """See `Cluster.run`."""
-
-        def told(_key: Any, value: Any, *_rest: Any) -> None:
-            if isinstance(value, StageResult):
-                on_result(value)
-
-        with Callback(posttask=told):
-            compute(
-                *_delayed(tasks).values(), scheduler="threads", pool=self._pool, num_workers=self._workers
-            )
-
-
-def _delayed(tasks: Mapping[Key, Task]) -> dict[Key, Delayed]:
-    run_id = uuid4().hex
-    jobs: dict[int, Delayed] = {}
-    nodes: dict[Key, Delayed] = {}
-    for key, task in tasks.items():
-        job = jobs.setdefault(
-            id(task.job), delayed(task.job, name=f"job-{len(jobs)}-{run_id}", traverse=False)
-        )
-        after = [nodes[other] for other in task.after]
-        name = "-".join(map(str, (*key, run_id)))
-        nodes[key] = delayed(_call, pure=False)(task.stage, job, task.arguments, after, dask_key_name=name)
-    return nodes
-
-
-def _call(stage: Stage, job: Any, arguments: tuple[Any, ...], _after: list[Any]) -> StageResult:
-    return stage(job, *arguments)
+        frontier = Frontier(tasks)
+        running: dict[Future[StageResult], Key] = {}
+        results: list[StageResult] = []
+        try:
+            while frontier.ready or running or results:
+                while frontier.ready and len(running) < self._workers:
+                    key = frontier.ready.popleft()
+                    running[self._pool.submit(tasks[key].compute, job, key)] = key
+                yield from results
+                results = []
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    results.append(future.result())
+                    frontier.done(running.pop(future))
+        finally:
+            for future in running:
+                future.cancel()
+            wait(running)

@@ -11,6 +11,7 @@ import threading
 import time
 import zlib
 from collections import Counter, deque
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -22,8 +23,8 @@ from distributed.protocol.serialize import deserialize_bytes, serialize_bytes
 from wsiseg.errors import ClusterError
 from wsiseg.inference.connection import GPU, LOOK_EVERY_S, Connection, Workers, has_gpu
 from wsiseg.inference.environment import Terms, admit
-from wsiseg.inference.graph import Key, OnResult, Stage, Task
-from wsiseg.inference.stages import StageResult
+from wsiseg.inference.graph import Frontier, StageResult, Task
+from wsiseg.store.states import Key
 
 # Tasks handed over for each thread: enough that none waits for the client, few enough to forget.
 TASKS_A_THREAD = 4
@@ -39,25 +40,18 @@ class Handover:
     Parameters
     ----------
     connection : Connection
+    job : object
+        What the tasks are of.
     tasks : dict
         Each leaves it when it is done; those that a task waits for and that are not in it are done.
     terms : Terms or None
         What each worker is checked against before its first task.
-    on_result : callable
     """
 
-    def __init__(
-        self, connection: Connection, tasks: dict[Key, Task], terms: Terms | None, on_result: OnResult
-    ) -> None:
-        self._connection, self._tasks, self._terms, self._on_result = connection, tasks, terms, on_result
-        jobs = {id(task.job): task.job for task in tasks.values()}
-        self._jobs = {number: packed(job) for number, job in jobs.items()}
-        self._open = {key: {other for other in task.after if other in tasks} for key, task in tasks.items()}
-        self._dependents: dict[Key, list[Key]] = {}
-        for key, before in self._open.items():
-            for other in before:
-                self._dependents.setdefault(other, []).append(key)
-        self._ready = deque(key for key, before in self._open.items() if not before)
+    def __init__(self, connection: Connection, job: Any, tasks: dict[Key, Task], terms: Terms | None) -> None:
+        self._connection, self._tasks, self._terms = connection, tasks, terms
+        self._job, self._packed = job, packed(job)
+        self._frontier = Frontier(tasks)
         self._futures: dict[Key, Future[Any]] = {}
         self._ended: queue.SimpleQueue[Key] = queue.SimpleQueue()
         self._suspects: deque[Key] = deque()
@@ -66,8 +60,8 @@ class Handover:
         self._resources: dict[str, float] = {}
         self._room, self._look_at = 0, 0.0
 
-    def finish(self) -> None:
-        """Hand over and take back until all is done.
+    def results(self) -> Generator[StageResult]:
+        """Hand over and take back until all is done; yield each result.
 
         Raises
         ------
@@ -85,9 +79,9 @@ class Handover:
                     if result is None:
                         self._suspects.append(key)
                         continue
-                    self._on_result(result)
                     del self._tasks[key]
-                    self._release_dependents(key)
+                    self._frontier.done(key)
+                    yield result
         finally:
             self._connection.cancel(list(self._futures.values()))
 
@@ -103,8 +97,8 @@ class Handover:
         self._look_at = time.monotonic() + LOOK_EVERY_S
 
     def _hand_over(self) -> None:
-        while self._ready and len(self._futures) < self._room:
-            self._submit(self._ready.popleft())
+        while self._frontier.ready and len(self._futures) < self._room:
+            self._submit(self._frontier.ready.popleft())
         if not self._futures and self._suspects:
             self._alone = self._suspects.popleft()
             self._submit(self._alone)
@@ -112,7 +106,7 @@ class Handover:
     def _submit(self, key: Key) -> None:
         task = self._tasks[key]
         self._futures[key] = self._connection.submit(
-            _call, task.stage, self._jobs[id(task.job)], task.arguments, self._terms,
+            _call, task.compute, self._packed, key, self._terms,
             key=f"wsiseg-{'-'.join(map(str, key))}-{uuid4().hex[:12]}", retries=RETRIES,
             resources=self._resources if task.needs_network else None,
         )  # fmt: skip
@@ -161,15 +155,8 @@ class Handover:
             return None
         cause = "every worker that tried it died (out of memory?)"
         if task.give_up is None:
-            raise ClusterError(f"{key[0]} of tile {key[1]}, {key[2]}: {cause}") from error
-        return task.give_up(task.job, *task.arguments, cause)
-
-    def _release_dependents(self, key: Key) -> None:
-        for other in self._dependents.pop(key, []):
-            self._open[other].discard(key)
-            if not self._open[other]:
-                # Nuclei before further blocks: what is whole is out of the way.
-                self._ready.appendleft(other)
+            raise ClusterError(f"{key.stage} of tile {key.row}, {key.col}: {cause}") from error
+        return task.give_up(self._job, key, cause)
 
 
 def gpu_share(workers: Workers) -> dict[str, float]:
@@ -195,10 +182,12 @@ def _unpacked(job: bytes) -> Any:
     return deserialize_bytes(zlib.decompress(job))
 
 
-def _call(stage: Stage, job: bytes, arguments: tuple[Any, ...], terms: Terms | None) -> StageResult:
+def _call(
+    compute: Callable[[Any, Key], StageResult], job: bytes, key: Key, terms: Terms | None
+) -> StageResult:
     if terms is not None:
         admit(terms)
     # One thread opens slide and store, the others wait for them.
     with _UNPACKING:
         opened = _unpacked(job)
-    return stage(opened, *arguments)
+    return compute(opened, key)

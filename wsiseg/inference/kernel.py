@@ -1,4 +1,4 @@
-"""What a worker needs to compute one slide: its view, the network, the tissue; picklable, opened lazily."""
+"""The network as it is sent to workers: picklable, built where it is first used."""
 
 from __future__ import annotations
 
@@ -36,16 +36,15 @@ class Kernel:
         """Return the kernel of a loaded model."""
         return cls(serialise(model.weights, model.info), device, threads)
 
-    @property
-    def engine(self) -> Engine:
-        """The engine, built once in each process."""
+    def load(self) -> Engine:
+        """Return the engine, built once in each process."""
         return _engine(self)
 
     def confidence_u8(
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice]
     ) -> npt.NDArray[np.uint8]:
         """Return the confidence in part of a window as stores keep it, 255 for 1; see `Engine.confidence`."""
-        confidence = np.ascontiguousarray(self.engine.confidence(rgb, table, inner))
+        confidence = np.ascontiguousarray(self.load().confidence(rgb, table, inner))
         return np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from wsiseg.errors import ClusterError
 from wsiseg.inference.connection import PATIENCE_S, Connection, SchedulerLostError, has_gpu
 from wsiseg.inference.environment import Terms, backend, differences, environment, objection
-from wsiseg.inference.graph import Cluster, Key, OnResult, Task
+from wsiseg.inference.graph import Cluster, StageResult, Task
 from wsiseg.inference.handover import Handover
+from wsiseg.store.states import Key
 
 # Times in a row that the scheduler is lost before any task of ours is done.
 LOSSES = 5
@@ -49,13 +51,13 @@ class RemoteCluster(Cluster):
             )
         return RemoteCluster(self.connection, terms)
 
-    def run(self, tasks: Mapping[Key, Task], on_result: OnResult) -> None:
+    def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
         """See `Cluster.run`: goes on with what is left when a lost scheduler is back."""
         left, losses = dict(tasks), 0
         while left:
             before = len(left)
             try:
-                Handover(self.connection, left, self._terms, on_result).finish()
+                yield from Handover(self.connection, job, left, self._terms).results()
             except SchedulerLostError:
                 losses = losses + 1 if len(left) == before else 0
                 if losses == LOSSES:

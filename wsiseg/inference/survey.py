@@ -16,7 +16,7 @@ from wsiseg.slides.reader import open_slide
 from wsiseg.slides.sources import SlideSource
 from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.view import SlideView
-from wsiseg.store.blocks import SHARD_PX, trimmed_core
+from wsiseg.store.blocks import SHARD_PX, computed_boxes
 from wsiseg.tiles import Grid
 
 # Objects, polygons and writing take about this share on top of reading and the network.
@@ -108,9 +108,7 @@ def survey(
             mpp_l0 = view.mpp / view.scale_l0
             found = find_tissue(slide, tissue, mpp_l0)
             grid = Grid(view.width, view.height, SHARD_PX)
-            boxes = [
-                box for block in grid if (box := trimmed_core(block.core, found, view.scale_l0)) is not None
-            ]
+            boxes = computed_boxes(grid, found, view.scale_l0).values()
             pixels = sum((box.width + 2 * RADIUS_PX) * (box.height + 2 * RADIUS_PX) for box in boxes)
             known |= {
                 "tissue_share": found.share,

@@ -16,7 +16,9 @@ from wsiseg.errors import SlideError
 from wsiseg.machine.marks import write_output
 from wsiseg.report.page import jpeg
 from wsiseg.report.slide_numbers import FIELD_UM, SlideNumbers
-from wsiseg.store.slide_store import STAIN_DOWNSAMPLE, FrameInfo, SlideStore
+from wsiseg.store.blocks import STAIN_DOWNSAMPLE
+from wsiseg.store.identity import FrameInfo
+from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
 
 if TYPE_CHECKING:
@@ -101,8 +103,7 @@ def write_pictures(folder: Path, boxes: Sequence[Box], slide: Slide, frame: Fram
 def stain_picture(store: SlideStore, box: Box) -> Rgb:
     """Return a field from the store alone: haematoxylin, dark where there is much, uint8 (H, W)."""
     half = Box(*(side // STAIN_DOWNSAMPLE for side in box))
-    values = np.asarray(store.array("haematoxylin")[half.y0 : half.y1, half.x0 : half.x1])
-    picture: Rgb = 255 - np.ascontiguousarray(values, np.uint8)
+    picture: Rgb = 255 - store.haematoxylin.read(half)
     return picture
 
 
@@ -112,9 +113,8 @@ def outlines(store: SlideStore, box: Box) -> list[Outline]:
     from wsiseg.objects.simplify import simplified
 
     mpp = store.frame.mpp
-    window = box.grown(math.ceil(MARGIN_UM / mpp)).clipped(Box(0, 0, store.frame.width, store.frame.height))
-    ids = np.asarray(store.array("labels/nuclei/0")[window.y0 : window.y1, window.x0 : window.x1])
-    values = np.asarray(store.array("0")[window.y0 : window.y1, window.x0 : window.x1])
+    window = box.grown(math.ceil(MARGIN_UM / mpp)).clipped(store.blocks.frame)
+    ids, values = store.labels[0].read(window), store.confidence[0].read(window)
     here = np.unique(ids[box.slices_in(window)])
     here = here[here > 0]
     if not len(here):

@@ -12,7 +12,7 @@ from wsiseg.report.legend import colours
 from wsiseg.report.page import data_uri, number, png
 from wsiseg.report.slide_numbers import SlideNumbers
 from wsiseg.slides.tissue import Tissue
-from wsiseg.store.slide_store import FrameInfo
+from wsiseg.store.identity import FrameInfo
 
 OUTLINE_PX = 1000
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wsiseg.errors import StoreError
 from wsiseg.slides.tissue import Tissue
-from wsiseg.store.slide_store import FrameInfo
+from wsiseg.store.identity import FrameInfo
 
 ROWS_AT_ONCE = 65_536
 FIELD_UM = 128.0

@@ -136,7 +136,7 @@ def _make_pictures(folder: Path, boxes: list[Box], store: SlideStore, reader: st
         return ""
     try:
         with open_slide(str(store.provenance["slide"]), reader=reader) as slide:
-            if slide.fingerprint != store.provenance["identity"]["slide"]:
+            if slide.fingerprint != store.fingerprint:
                 return "the file of that name is another slide now"
             if not (folder / THUMBNAIL).exists():
                 _thumbnail_of(folder, slide)
@@ -157,7 +157,7 @@ def _thumbnail(folder: Path, store: SlideStore) -> str:
     """Return the URL of the thumbnail; without one, the coarsest confidence."""
     if (folder / THUMBNAIL).exists():
         return THUMBNAIL
-    coarsest = np.asarray(store.array(str(store.levels - 1))[:])
+    coarsest = store.confidence[-1].read(store.confidence[-1].frame)
     return data_uri(jpeg(255 - np.ascontiguousarray(coarsest, np.uint8)), "jpeg")
 
 

@@ -1,24 +1,28 @@
-"""The preview of a slide that `predict` has just finished."""
+"""The preview of a slide whose nuclei `predict` has just numbered."""
 
 from __future__ import annotations
 
-from wsiseg.inference.slide import FinishedSlide
+from pathlib import Path
+
 from wsiseg.report.preview import write_preview
 from wsiseg.report.thumbnail import start_report
+from wsiseg.slides.overview import Overview
+from wsiseg.store.numbering import numbered_nuclei
+from wsiseg.store.slide_store import SlideStore
 
 
-def draw_preview(finished: FinishedSlide) -> None:
-    """Write the preview of a slide whose nuclei are known, and the thumbnail of its report."""
-    frame, overview = finished.frame, finished.thumbnail
-    start_report(finished.path.parent, finished.name, overview.rgb)
+def draw_preview(store: SlideStore, thumbnail: Overview, path: Path) -> None:
+    """Write the preview of a slide whose nuclei are numbered, and the thumbnail of its report."""
+    frame, tissue = store.frame, store.tissue
+    start_report(path.parent, store.name, thumbnail.rgb)
     write_preview(
-        finished.path,
-        overview.rgb,
-        scale_l0=overview.scale_l0,
+        path,
+        thumbnail.rgb,
+        scale_l0=thumbnail.scale_l0,
         mpp_l0=frame.mpp / frame.scale_l0,
-        tissue_outlines_l0=finished.tissue.outlines_l0(),
-        batches=finished.batches(),
-        title=finished.name,
-        count=finished.nuclei,
-        area_mm2=finished.tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6,
+        tissue_outlines_l0=tissue.outlines_l0(),
+        batches=numbered_nuclei(store),
+        title=store.name,
+        count=len(store.keys),
+        area_mm2=tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6,
     )

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsiseg.errors import StoreError, WsisegError
+from wsiseg.store import names
+from wsiseg.store.blocks import stain_box
+from wsiseg.store.states import Stage
 
 if TYPE_CHECKING:
     import zarr
 
+    from wsiseg.store.slide_store import SlideStore
+
 
 @contextmanager
-def damage_told(*stores: Path) -> Iterator[None]:
+def damage_named(*stores: Path) -> Iterator[None]:
     """Turn what goes wrong inside into a StoreError if one of the stores is damaged.
 
     Parameters
@@ -59,12 +64,7 @@ def damage_in(path: Path) -> str | None:
 
 def _read_through(path: Path) -> None:
     """Read everything in a store; raise anything that is wrong."""
-    import numpy as np
-    import pyarrow as pa
-
-    from wsiseg.inference.numbering import MARKER
-    from wsiseg.objects.records import RECORDS
-    from wsiseg.store.slide_store import STAIN_DOWNSAMPLE, SlideStore
+    from wsiseg.store.slide_store import SlideStore
 
     store = SlideStore(path)
     frame, identity = store.frame, store.provenance["identity"]
@@ -75,31 +75,43 @@ def _read_through(path: Path) -> None:
     sizes = (frame.width, frame.height, store.tiles.core_px, store.levels)
     _expect(all(isinstance(value, int) and value > 0 for value in sizes), f"sizes of {sizes}")
     _expect(frame.mpp > 0 and frame.scale_l0 > 0, f"a frame of {frame}")
-    half = tuple(-(-side // STAIN_DOWNSAMPLE) for side in (frame.height, frame.width))
-    shapes = {
-        "0": (frame.height, frame.width),
-        "labels/nuclei/0": (frame.height, frame.width),
-        "haematoxylin": half,
-        "status/network": store.blocks.shape,
-        "status/objects": store.tiles.shape,
-    }
-    for name, shape in shapes.items():
-        _expect(store.array(name).shape == shape, f"{name} has the shape {store.array(name).shape}")
+    whole = store.blocks.frame
+    for name, image, expected in (
+        ("confidence", store.confidence[0], whole),
+        ("labels", store.labels[0], whole),
+        ("haematoxylin", store.haematoxylin, stain_box(whole)),
+    ):
+        _expect(image.frame == expected, f"{name} has the shape {image.shape}")
+    for stage, grid in ((Stage.NETWORK, store.blocks), (Stage.OBJECTS, store.tiles)):
+        shape = store.states(stage).shape
+        _expect(shape == grid.shape, f"the states of {stage} have the shape {shape}")
     _expect(store.tissue.mask.ndim == 2 and store.tissue.scale_l0 > 0, "tissue is no mask")
     dict(store.provenance.get("summary", {}))
     for file in path.rglob("zarr.json"):
         if json.loads(file.read_bytes())["node_type"] == "array":
             _read_array(store.array(file.parent.relative_to(path).as_posix()))
-    for file in path.glob("work/records/*.arrow"):
+    _read_work(store)
+
+
+def _read_work(store: SlideStore) -> None:
+    """Read what a store holds while its slide is worked on."""
+    import numpy as np
+    import pyarrow as pa
+
+    from wsiseg.objects.records import RECORDS
+    from wsiseg.store.numbering import MARKER, NUCLEI
+
+    for file in (store.path / names.RECORDS).glob("*.arrow"):
         with pa.OSFile(str(file), "rb") as source:
             table = pa.ipc.open_file(source).read_all()
         table.validate(full=True)
-        whole = RECORDS.names if file.name.endswith(".nuclei.arrow") else MARKER
-        _expect(set(table.column_names) == set(whole), f"{file.name} has columns {table.column_names}")
-    for file in [*path.glob("work/failures/*.json"), *path.glob("work/*.json")]:
+        columns = RECORDS.names if file.name.endswith(f".{NUCLEI}.arrow") else MARKER
+        _expect(set(table.column_names) == set(columns), f"{file.name} has columns {table.column_names}")
+    notes = (store.path / names.WORK).glob("*.json"), (store.path / names.FAILURES).glob("*.json")
+    for file in chain(*notes):
         json.loads(file.read_bytes())
-    if (path / "work" / "keys.npy").exists():
-        _expect(store.keys.dtype == np.int64 and store.keys.ndim == 1, "keys.npy holds something else")
+    if (store.path / names.KEYS).exists():
+        _expect(store.keys.dtype == np.int64 and store.keys.ndim == 1, f"{names.KEYS} holds something else")
 
 
 def _read_array(array: zarr.Array[Any]) -> None:

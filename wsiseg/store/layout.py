@@ -1,10 +1,11 @@
-"""The arrays and metadata of a new store: OME-Zarr 0.5 for its readers, status and work for ourselves."""
+"""The arrays and metadata of a new store: OME-Zarr 0.5 for any reader, status and work for ourselves."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,11 @@ from zarr.codecs import ZstdCodec
 
 from wsiseg.errors import StoreError
 from wsiseg.slides.tissue import Tissue
-from wsiseg.store.slide_store import (
-    FORMAT,
-    SHARD_PX,
-    STAIN_DOWNSAMPLE,
-    TODO,
-    Identity,
-    SlideStore,
-)
+from wsiseg.store import names
+from wsiseg.store.blocks import SHARD_PX, stain_box
+from wsiseg.store.identity import Identity
+from wsiseg.store.slide_store import FORMAT, SlideStore
+from wsiseg.store.states import Progress, Stage, State
 from wsiseg.tiles import Grid
 
 CHUNK_PX = 512
@@ -36,11 +34,27 @@ def create_store(
     tissue: Tissue,
     tile_px: int,
     provenance: Mapping[str, Any],
-    later: Callable[[], Mapping[str, Any]] = dict,
+    pixels: SlideStore | None = None,
 ) -> SlideStore:
-    """Create the empty arrays of a store.
+    """Create the empty arrays of a store, see `new_store`.
 
-    The folder appears whole: it is made beside its place and renamed; a run killed here leaves nothing
+    Parameters
+    ----------
+    pixels : SlideStore, optional
+        Another store of the slide, whose confidence and stain the new one has, see `SlideStore`.
+    """
+    with new_store(path, identity, tissue, tile_px, dict(provenance)):
+        pass
+    return SlideStore(path, pixels)
+
+
+@contextmanager
+def new_store(
+    path: Path, identity: Identity, tissue: Tissue, tile_px: int, provenance: dict[str, Any]
+) -> Iterator[None]:
+    """Create the empty arrays of a store, which appears when the block ends.
+
+    It is made beside its place and renamed: a run killed here, or an exception in the block, leaves nothing
     that looks like a store.
 
     Parameters
@@ -52,62 +66,82 @@ def create_store(
         What is computed.
     tile_px : int
         Side of an object tile.
-    provenance : mapping
-        Further JSON values for the root attributes; `name` names the image.
-    later : callable
-        Gives more of them; is asked when the arrays are made.
+    provenance : dict
+        Further JSON values for the root attributes; `name` names the image. The block may add some.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     frame = identity.frame
     shapes = _level_shapes(frame.height, frame.width)
     try:
-        root = zarr.open_group(beside, mode="w", zarr_format=3)
-        labels = root.create_group("labels")
-        nuclei = labels.create_group("nuclei")
-        for level, shape in enumerate(shapes):
-            _image(root, str(level), shape, "u1", CHUNK_PX, SHARD_PX)
-            _image(nuclei, str(level), shape, "u4", CHUNK_PX, SHARD_PX)
-        half = tuple(-(-side // STAIN_DOWNSAMPLE) for side in shapes[0])
-        _image(root, "haematoxylin", half, "u1", CHUNK_PX, CHUNK_PX)
-        chunk = _divisor(tile_px)
-        _write_tissue(root, tissue)
-        _image(root, "work/labels", shapes[0], "u4", chunk, tile_px)
-        for stage, core_px in (("network", SHARD_PX), ("objects", tile_px), ("labels", SHARD_PX)):
-            grid = Grid(frame.width, frame.height, core_px)
-            _status(root, f"{'work/' if stage == 'labels' else ''}status/{stage}", grid.shape)
-        for level, (height, width) in enumerate(shapes[1:], start=1):
-            for group in ("", "labels/nuclei/"):
-                _status(root, f"work/made/{group}{level}", Grid(width, height, SHARD_PX).shape)
-        root.attrs.update(
-            {
-                "ome": {
-                    "version": "0.5",
-                    "multiscales": [_multiscales(str(provenance["name"]), frame.mpp, len(shapes), "mean")],
-                },
-                "wsiseg": {
-                    "format": FORMAT,
-                    "state": "unfinished",
-                    "identity": asdict(identity),
-                    "frame": asdict(frame),
-                    "tile_px": tile_px,
-                    "levels": len(shapes),
-                    **provenance,
-                    **later(),
-                },
-            }
-        )
-        labels.attrs["ome"] = {"version": "0.5", "labels": ["nuclei"]}
-        nuclei.attrs["ome"] = {
-            "version": "0.5",
-            "multiscales": [_multiscales("nuclei", frame.mpp, len(shapes), "nearest")],
-            "image-label": {"source": {"image": "../../"}},
-        }
-        os.replace(beside, path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be created: {error.strerror or error}") from error
+        with _said(path):
+            root = zarr.open_group(beside, mode="w", zarr_format=3)
+            _create_arrays(root, shapes, tissue, tile_px)
+        yield
+        with _said(path):
+            _describe(root, identity, tile_px, len(shapes), provenance)
+            os.replace(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return SlideStore(path)
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be created: {error.strerror or error}") from error
+
+
+def _create_arrays(root: zarr.Group, shapes: list[tuple[int, int]], tissue: Tissue, tile_px: int) -> None:
+    height, width = shapes[0]
+    blocks, tiles = Grid(width, height, SHARD_PX), Grid(width, height, tile_px)
+    for level, shape in enumerate(shapes):
+        _image(root, names.confidence(level), shape, "u1", CHUNK_PX, SHARD_PX)
+        _image(root, names.labels(level), shape, "u4", CHUNK_PX, SHARD_PX)
+    stain = stain_box(blocks.frame)
+    _image(root, names.HAEMATOXYLIN, (stain.height, stain.width), "u1", CHUNK_PX, CHUNK_PX)
+    _write_tissue(root, tissue)
+    _image(root, names.TILE_LABELS, shapes[0], "u4", _divisor(tile_px), tile_px)
+    for stage, grid in ((Stage.NETWORK, blocks), (Stage.OBJECTS, tiles), (Stage.LABELS, blocks)):
+        _states(root, names.states(stage), grid.shape)
+    for level, (height, width) in enumerate(shapes[1:], start=1):
+        for stage in (Stage.CONFIDENCE_PYRAMID, Stage.LABEL_PYRAMID):
+            _states(root, names.states(stage, level), Grid(width, height, SHARD_PX).shape)
+
+
+def _describe(
+    root: zarr.Group, identity: Identity, tile_px: int, levels: int, provenance: Mapping[str, Any]
+) -> None:
+    """Write the attributes of all groups."""
+    mpp = identity.frame.mpp
+    root.attrs.update(
+        {
+            "ome": {
+                "version": "0.5",
+                "multiscales": [_multiscales(str(provenance["name"]), mpp, levels, "mean")],
+            },
+            "wsiseg": {
+                "format": FORMAT,
+                "state": Progress.UNFINISHED,
+                "identity": asdict(identity),
+                "tile_px": tile_px,
+                "levels": levels,
+                **provenance,
+            },
+        }
+    )
+    nuclei = root.require_group(names.NUCLEI)
+    root.require_group("labels").attrs["ome"] = {"version": "0.5", "labels": ["nuclei"]}
+    nuclei.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [_multiscales("nuclei", mpp, levels, "nearest")],
+        "image-label": {"source": {"image": "../../"}},
+    }
 
 
 def _level_shapes(height: int, width: int) -> list[tuple[int, int]]:
@@ -141,11 +175,11 @@ def _image(
 
 
 def _write_tissue(group: zarr.Group, tissue: Tissue) -> None:
-    mask = group.create_array("tissue", data=tissue.mask.astype(np.uint8), dimension_names=("y", "x"))
+    mask = group.create_array(names.TISSUE, data=tissue.mask.astype(np.uint8), dimension_names=("y", "x"))
     mask.attrs["scale_l0"] = tissue.scale_l0
 
 
-def _status(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
+def _states(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
     # One byte a file, so that workers that finish neighbouring tiles never write the same file.
     group.create_array(
         path,
@@ -154,7 +188,7 @@ def _status(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
         chunks=(1, 1),
         compressors=None,
         filters=None,
-        fill_value=TODO,
+        fill_value=int(State.TODO),
         config={"write_empty_chunks": False},
     )
 

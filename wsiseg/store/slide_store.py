@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,109 +21,36 @@ from wsiseg import __version__
 from wsiseg.errors import StoreError
 from wsiseg.machine.whole import put_whole, write_whole
 from wsiseg.slides.tissue import Tissue
-from wsiseg.store.blocks import SHARD_PX as SHARD_PX
-from wsiseg.store.chunks import ChunkFiles, StatusFiles
-from wsiseg.tiles import Grid
+from wsiseg.store import names
+from wsiseg.store.blocks import SHARD_PX, computed_boxes
+from wsiseg.store.chunks import ChunkFiles, StateFiles
+from wsiseg.store.identity import FrameInfo
+from wsiseg.store.states import Progress, Stage
+from wsiseg.tiles import Box, Grid
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
-STAIN_DOWNSAMPLE = 2
-MIN_TILE_PX = 64
-
-TODO, DONE, FAILED = 0, 1, 2
-# What is only of use while the slide is worked on is in work/.
-_STATUS = {"network": "status/network", "objects": "status/objects", "labels": "work/status/labels"}
-
-
-@dataclass(frozen=True)
-class FrameInfo:
-    """The slide at the model's resolution: pixels, micrometres per pixel, level-0 pixels per pixel."""
-
-    width: int
-    height: int
-    mpp: float
-    scale_l0: float
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What must be the same for two runs to share a store.
-
-    Parameters
-    ----------
-    model : str
-        SHA-256 of the model file.
-    slide : str
-        Fingerprint of the slide.
-    frame : FrameInfo
-    objects, tissue : dict
-        The stages' settings; the threshold of objects is None where it is the slide's own.
-    """
-
-    model: str
-    slide: str
-    frame: FrameInfo
-    objects: Mapping[str, Any]
-    tissue: Mapping[str, Any]
-
-    def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Return in words what a stored identity has otherwise."""
-        mine = _flat(json.loads(json.dumps(asdict(self))))
-        theirs = _flat(stored)
-        return [
-            _HASHED.get(key)
-            or f"{key}: {_in_words(theirs.get(key))} there, {_in_words(mine.get(key))} asked for"
-            for key in sorted(mine.keys() | theirs.keys())
-            if mine.get(key) != theirs.get(key)
-        ]
-
-
-# Entries that are hashes: nobody reads these.
-_HASHED = {
-    "model": "another model",
-    "slide": "another slide, or its file has changed",
-    "tissue.mask": "another tissue mask",
-}
-
-
-def _in_words(value: Any) -> str:
-    return "the slide's own" if value is None else repr(value)
-
-
-def _maker(stored: Any) -> str:
-    """Say by whom a store was made that is not of our format."""
-    if not isinstance(stored, dict):
-        return "a Zarr store, but not of wsiseg"
-    by = stored.get("versions", {}).get("wsiseg", "of another version")
-    return f"written by wsiseg {by} in format {stored.get('format')!r}"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 class SlideStore:
-    """Arrays, status and records of one slide; opens lazily, so that workers receive only its path.
+    """Arrays, states and records of one slide; opens lazily, so that workers receive only its path.
 
     Parameters
     ----------
     path : path-like
         The store's folder.
+    pixels : SlideStore, optional
+        Another store of the slide, whose confidence, stain and network states are taken in place of its own.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], pixels: SlideStore | None = None) -> None:
         self.path = Path(path)
+        self._pixels = pixels
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "_pixels": self._pixels}
 
     @cached_property
     def root(self) -> zarr.Group:
@@ -145,55 +71,24 @@ class SlideStore:
             )
         return stored
 
-    def is_of(self, other: SlideStore) -> bool:
-        """Whether this folder is there and holds what `other` read from it before."""
-        try:
-            work = () if other.provenance["state"] == "complete" else ("work/labels", "work/status/labels")
-            for name in ("0", "haematoxylin", "labels/nuclei/0", *work):
-                self.array(name)
-            return bool(self.provenance["identity"] == other.provenance["identity"])
-        except (StoreError, KeyError):
-            return False
+    @property
+    def is_complete(self) -> bool:
+        """Whether the slide is finished."""
+        return bool(self.provenance["state"] == Progress.COMPLETE)
 
-    def array(self, name: str) -> zarr.Array[Any]:
-        """Return an array of the store by its path."""
-        if name not in self._arrays:
-            found = self.root[name]
-            if not isinstance(found, zarr.Array):
-                raise StoreError(
-                    f"{self.path}: {name} is not an array; the store is damaged, use --overwrite"
-                )
-            self._arrays[name] = found
-        return self._arrays[name]
+    @property
+    def name(self) -> str:
+        """Name of the slide's outputs."""
+        return str(self.provenance["name"])
 
-    def files(self, name: str) -> ChunkFiles:
-        """Return the files of an image, to read and write pixels."""
-        if name not in self._files:
-            self._files[name] = ChunkFiles.of(self.path / name, self.array(name))
-        return self._files[name]
-
-    def status(self, name: str) -> StatusFiles:
-        """Return the files of a status array: "network", "objects", "labels" or that of a pyramid level."""
-        if name not in self._status:
-            path = _STATUS.get(name, f"work/made/{name}")
-            self._status[name] = StatusFiles(self.path / path, self.array(path).shape)
-        return self._status[name]
-
-    @cached_property
-    def _files(self) -> dict[str, ChunkFiles]:
-        return {}
-
-    @cached_property
-    def _status(self) -> dict[str, StatusFiles]:
-        return {}
-
-    @cached_property
-    def _arrays(self) -> dict[str, zarr.Array[Any]]:
-        return {}
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the slide that it is of."""
+        return str(self.provenance["identity"]["slide"])
 
     @cached_property
     def frame(self) -> FrameInfo:
-        """The frame of the store's first level."""
+        """The frame of the arrays at level 0 of their pyramids."""
         return FrameInfo(**self.provenance["identity"]["frame"])
 
     @property
@@ -202,9 +97,14 @@ class SlideStore:
         given = self.provenance["identity"]["objects"]["threshold"]
         return float(self.provenance["threshold"] if given is None else given)
 
+    @property
+    def levels(self) -> int:
+        """Number of pyramid levels."""
+        return int(self.provenance["levels"])
+
     @cached_property
     def blocks(self) -> Grid:
-        """The grid of network blocks."""
+        """The grid of network blocks, which are the shards of level 0."""
         return Grid(self.frame.width, self.frame.height, SHARD_PX)
 
     @cached_property
@@ -213,25 +113,81 @@ class SlideStore:
         return Grid(self.frame.width, self.frame.height, int(self.provenance["tile_px"]))
 
     @cached_property
+    def computed_boxes(self) -> dict[tuple[int, int], Box]:
+        """The part of each block that the network computes, by row and column; without blocks off tissue."""
+        return computed_boxes(self.blocks, self.tissue, self.frame.scale_l0)
+
+    @cached_property
+    def confidence(self) -> tuple[ChunkFiles, ...]:
+        """Confidence, uint8 with 255 for 1, at each level of its pyramid."""
+        if self._pixels is not None:
+            return self._pixels.confidence
+        return tuple(self._image(names.confidence(level)) for level in range(self.levels))
+
+    @cached_property
+    def labels(self) -> tuple[ChunkFiles, ...]:
+        """The id of the nucleus at each pixel, uint32, 0 for none, at each level of the pyramid."""
+        return tuple(self._image(names.labels(level)) for level in range(self.levels))
+
+    @cached_property
+    def haematoxylin(self) -> ChunkFiles:
+        """Density of haematoxylin, uint8, one pixel for `STAIN_DOWNSAMPLE` of the frame."""
+        return self._pixels.haematoxylin if self._pixels is not None else self._image(names.HAEMATOXYLIN)
+
+    @cached_property
+    def tile_labels(self) -> ChunkFiles:
+        """Labels as each tile numbers them, from 1, uint32; gone when the slide is finished."""
+        return self._image(names.TILE_LABELS)
+
+    def states(self, stage: Stage, level: int = 0) -> StateFiles:
+        """Return the states of a stage; `level` is that of a pyramid, from 1."""
+        if self._pixels is not None and stage is Stage.NETWORK:
+            return self._pixels.states(stage)
+        if (stage, level) not in self._states:
+            path = names.states(stage, level)
+            self._states[stage, level] = StateFiles(self.path / path, self.array(path).shape)
+        return self._states[stage, level]
+
+    @cached_property
+    def _states(self) -> dict[tuple[Stage, int], StateFiles]:
+        return {}
+
+    @cached_property
     def tissue(self) -> Tissue:
-        """What was computed."""
-        stored = self.array("tissue")
+        """What is computed."""
+        stored = self.array(names.TISSUE)
         scale_l0 = float(stored.attrs["scale_l0"])  # type: ignore[arg-type]
         return Tissue(np.asarray(stored[:]) > 0, scale_l0)
 
-    @property
-    def levels(self) -> int:
-        """Number of pyramid levels."""
-        return int(self.provenance["levels"])
+    def array(self, name: str) -> zarr.Array[Any]:
+        """Return an array of the store as Zarr sees it, by its path (see `wsiseg.store.names`)."""
+        found = self.root[name]
+        if not isinstance(found, zarr.Array):
+            raise StoreError(f"{self.path}: {name} is not an array; the store is damaged, use --overwrite")
+        return found
+
+    def _image(self, name: str) -> ChunkFiles:
+        return ChunkFiles.of(self.path / name, self.array(name))
+
+    def is_same_as(self, other: SlideStore) -> bool:
+        """Whether this folder is there and holds what `other` read from it before."""
+        needed = [names.confidence(0), names.HAEMATOXYLIN, names.labels(0)]
+        try:
+            if not other.is_complete:
+                needed += [names.TILE_LABELS, names.states(Stage.LABELS)]
+            for name in needed:
+                self.array(name)
+            return bool(self.provenance["identity"] == other.provenance["identity"])
+        except (StoreError, KeyError):
+            return False
 
     def write_records(self, row: int, col: int, tables: Mapping[str, pa.Table]) -> None:
         """Write a tile's tables (whole or not at all)."""
         import pyarrow as pa
 
-        folder = self.path / "work" / "records"
-        folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            target = self._record_path(row, col, name)
+            target = self._records_path(row, col, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
             sink = pa.BufferOutputStream()
             with pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
@@ -241,53 +197,51 @@ class SlideStore:
         """Return one of a tile's tables, or some columns of it."""
         import pyarrow as pa
 
-        with pa.OSFile(str(self._record_path(row, col, name)), "rb") as source:
+        with pa.OSFile(str(self._records_path(row, col, name)), "rb") as source:
             if not columns:
                 return pa.ipc.open_file(source).read_all()
-            names = pa.ipc.open_file(source).schema.names
-            options = pa.ipc.IpcReadOptions(included_fields=[names.index(column) for column in columns])
+            known = pa.ipc.open_file(source).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[known.index(column) for column in columns])
             return pa.ipc.open_file(source, options=options).read_all()
 
-    def _record_path(self, row: int, col: int, name: str) -> Path:
-        return self.path / "work" / "records" / f"{row}-{col}.{name}.arrow"
+    def _records_path(self, row: int, col: int, name: str) -> Path:
+        return self.path / names.RECORDS / f"{row}-{col}.{name}.arrow"
 
     def write_keys(self, keys: npt.NDArray[np.int64]) -> None:
         """Keep the sorted keys of all nuclei for the workers that paint labels."""
-        target = self.path / "work" / "keys.npy"
-        with put_whole(target) as beside, beside.open("wb") as file:
+        with put_whole(self.path / names.KEYS) as beside, beside.open("wb") as file:
             np.save(file, keys, allow_pickle=False)
         self.__dict__.pop("keys", None)
 
     @cached_property
     def keys(self) -> npt.NDArray[np.int64]:
-        """The sorted keys of all nuclei, see `stages.marker_keys`."""
-        stored: npt.NDArray[np.int64] = np.load(
-            self.path / "work" / "keys.npy", mmap_mode="r", allow_pickle=False
-        )
+        """The sorted keys of all nuclei, see `wsiseg.store.numbering`."""
+        stored: npt.NDArray[np.int64] = np.load(self.path / names.KEYS, mmap_mode="r", allow_pickle=False)
         return stored
 
     def note_failure(self, row: int, col: int, cause: str) -> None:
         """Keep why a block stays empty; no two workers write the same file."""
-        folder = self.path / "work" / "failures"
+        folder = self.path / names.FAILURES
         folder.mkdir(parents=True, exist_ok=True)
         failure = {"row": row, "col": col, "cause": cause}
         write_whole(folder / f"{row}-{col}.json", json.dumps(failure).encode())
 
     def failures(self) -> list[dict[str, Any]]:
-        """Return the blocks that stay empty with their causes, in raster order."""
+        """Return the blocks that stay empty with their causes, in raster order; of an unfinished store."""
         found = [
-            json.loads(file.read_text(encoding="utf-8")) for file in self.path.glob("work/failures/*.json")
+            json.loads(file.read_text(encoding="utf-8"))
+            for file in (self.path / names.FAILURES).glob("*.json")
         ]
         return sorted(found, key=lambda failure: (failure["row"], failure["col"]))
 
     def note(self, name: str, value: Mapping[str, Any]) -> None:
-        """Keep what a later run must know to go on from here."""
-        write_whole(self.path / "work" / f"{name}.json", json.dumps(value).encode())
+        """Keep what a later run must know to resume."""
+        write_whole(self.path / names.WORK / f"{name}.json", json.dumps(value).encode())
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return what was kept, or None."""
         try:
-            found: dict[str, Any] = json.loads((self.path / "work" / f"{name}.json").read_bytes())
+            found: dict[str, Any] = json.loads((self.path / names.WORK / f"{name}.json").read_bytes())
         except FileNotFoundError:
             return None
         return found
@@ -299,17 +253,42 @@ class SlideStore:
 
     def remove_work(self) -> None:
         """Delete what only an unfinished store needs."""
-        shutil.rmtree(self.path / "work", ignore_errors=True)
+        shutil.rmtree(self.path / names.WORK, ignore_errors=True)
         for leftover in self.path.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
 
 
-def no_store(path: Path) -> str:
-    """Return why there is no store at a path, and what may have been meant."""
+def _maker(stored: Any) -> str:
+    """Say by whom a store was made that is not of our format."""
+    if not isinstance(stored, dict):
+        return "a Zarr store, but not of wsiseg"
+    by = stored.get("versions", {}).get("wsiseg", "of another version")
+    return f"written by wsiseg {by} in format {stored.get('format')!r}"
+
+
+def open_finished(path: Path) -> SlideStore:
+    """Return a finished store.
+
+    Raises
+    ------
+    StoreError
+        If there is none at the path, with what may have been meant.
+    """
+    if not (path / "zarr.json").is_file():
+        raise StoreError(_no_store(path))
+    store = SlideStore(path.resolve())
+    if not store.is_complete:
+        raise StoreError(
+            f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
+        )
+    return store
+
+
+def _no_store(path: Path) -> str:
     unfinished = path.with_name(f"{path.name}.unfinished")
     if unfinished.exists():
         return f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
     found = sorted(path.glob("*.zarr") if path.is_dir() else path.parent.glob("*.zarr"))
-    names = [*map(str, found[:3]), *(["..."] if len(found) > 3 else [])]
-    near = f"; there {'is' if len(found) == 1 else 'are'} {', '.join(names)}" if found else ""
+    listed = [*map(str, found[:3]), *(["..."] if len(found) > 3 else [])]
+    near = f"; there {'is' if len(found) == 1 else 'are'} {', '.join(listed)}" if found else ""
     return f"{path}: no such store; give a folder OUT/<name>.zarr that `wsiseg predict` wrote{near}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsiseg.slides.overview import block_mean, read_overview
 from wsiseg.slides.resample import Taps, resample, taps
 from wsiseg.slides.stain import DENSITY_AT_255
-from wsiseg.store.slide_store import STAIN_DOWNSAMPLE
+from wsiseg.store.blocks import STAIN_DOWNSAMPLE
 from wsiseg.tiles import Box, Grid
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class StainBackdrop:
     def __init__(self, store: SlideStore) -> None:
         frame = store.frame
         self.width_l0, self.height_l0 = (round(side * frame.scale_l0) for side in (frame.width, frame.height))
-        self._array = store.array("haematoxylin")
+        self._stain = store.haematoxylin
         self._scale_l0 = STAIN_DOWNSAMPLE * frame.scale_l0
         self._lock = threading.Lock()
 
@@ -114,19 +114,19 @@ class StainBackdrop:
                 box,
             )
         return resampled(
-            lambda part: haematoxylin_colours(np.asarray(self._array[part.slices_in(ORIGIN)])),
-            self._array.shape,
+            lambda part: haematoxylin_colours(self._stain.read(part)),
+            self._stain.shape,
             factor,
             box,
         )
 
     @cached_property
     def _overview(self) -> NDArray[np.uint8]:
-        height, width = self._array.shape
+        height, width = self._stain.shape
         rows, cols = -(-height // MOST_REDUCTION), -(-width // MOST_REDUCTION)
         overview = np.zeros((rows, cols), np.uint8)
         for tile in Grid(width, height, SCAN_PX):
-            part = block_mean(np.asarray(self._array[tile.core.slices_in(ORIGIN)]), MOST_REDUCTION)
+            part = block_mean(self._stain.read(tile.core), MOST_REDUCTION)
             y, x = tile.core.y0 // MOST_REDUCTION, tile.core.x0 // MOST_REDUCTION
             overview[y : y + part.shape[0], x : x + part.shape[1]] = part
         return overview

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wsiseg.command_text import command_line
 from wsiseg.errors import SlideError
 from wsiseg.objects.mask import threshold_u8
-from wsiseg.store.slide_store import SHARD_PX
+from wsiseg.store.blocks import SHARD_PX
 from wsiseg.tiles import Box, Grid
 from wsiseg.viewer.cache import BoundedCache
 from wsiseg.viewer.density import Density, keeps
@@ -99,13 +99,11 @@ class Content:
         frame, store = self.viewed.store.frame, self.viewed.store
         if level >= store.levels:
             raise LookupError(f"no level {level}")
-        height, width = store.array(str(level)).shape
-        box = Pyramid(frame.width, frame.height).box(level, col, row).clipped(Box(0, 0, width, height))
+        box = Pyramid(frame.width, frame.height).box(level, col, row).clipped(store.confidence[level].frame)
         return self._tiles.get(("confidence", level, col, row), lambda: self._deflated(level, box))
 
     def _deflated(self, level: int, box: Box) -> bytes:
-        pixels = np.asarray(self.viewed.store.array(str(level))[box.slices_in(Box(0, 0, 0, 0))])
-        return zlib.compress(np.ascontiguousarray(pixels).tobytes(), 1)
+        return zlib.compress(self.viewed.store.confidence[level].read(box).tobytes(), 1)
 
     def nuclei_tile(self, level: int, col: int, row: int, measure: str) -> bytes:
         """Return the outlines that meet a tile of the slide's pyramid, with a measurement of each.
@@ -197,7 +195,7 @@ class Content:
             "export": command_line("wsiseg", "export", self._store_as_typed, "--threshold"),
             "confidence": {
                 "scale_l0": frame.scale_l0,
-                "sizes": [viewed.store.array(str(k)).shape[::-1] for k in range(viewed.store.levels)],
+                "sizes": [image.shape[::-1] for image in viewed.store.confidence],
             },
             "tissue": [line.tolist() for line in self._tissue_outlines()],
             "failures": [self._failed_box(failure) for failure in provenance.get("failures", ())],

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import SlideError, StoreError
-from wsiseg.inference.export import open_finished
 from wsiseg.slides import files, open_slide
 from wsiseg.slides.slide import Slide
-from wsiseg.store.slide_store import SlideStore
+from wsiseg.store.slide_store import SlideStore, open_finished
 from wsiseg.viewer.backdrop import Backdrop, SlideBackdrop, StainBackdrop
 from wsiseg.viewer.nuclei import Nuclei
 
@@ -137,7 +136,7 @@ def mismatch(store: SlideStore, slide: Slide) -> str:
 
 def note_other_file(store: SlideStore, slide: Slide, notes: list[str]) -> None:
     """Say so if a slide has the right size but is not the same file."""
-    if slide.fingerprint != store.provenance["identity"]["slide"]:
+    if slide.fingerprint != store.fingerprint:
         notes.append(
             f"{slide.path} has the size of the slide that was predicted but is another file; "
             "check that the outlines fit the tissue."

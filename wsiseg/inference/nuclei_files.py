@@ -1,0 +1,25 @@
+"""The files of a slide's nuclei, streamed from the records in its store."""
+
+from __future__ import annotations
+
+from wsiseg.config import PredictConfig
+from wsiseg.inference.outputs import Outputs
+from wsiseg.machine.marks import is_ours
+from wsiseg.objects.geojson import GeoJSONWriter
+from wsiseg.objects.parquet import ParquetWriter
+from wsiseg.store.numbering import numbered_nuclei
+from wsiseg.store.slide_store import SlideStore
+
+
+def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> None:
+    """Write GeoJSON and Parquet; parts of an earlier GeoJSON that are not written again go."""
+    with (
+        GeoJSONWriter(outputs.geojson, store.fingerprint, gzip=config.gzip, split=config.split) as geojson,
+        ParquetWriter(outputs.parquet) as parquet,
+    ):
+        for table in numbered_nuclei(store):
+            geojson.write(table)
+            parquet.write(table)
+    for stale in set(outputs.geojson_files()) - set(geojson.paths):
+        if is_ours(stale):
+            stale.unlink()

@@ -1,0 +1,73 @@
+"""What a store is of: slide, model and settings; runs share a store only where all of it is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """The slide at the model's resolution: pixels, micrometres per pixel, level-0 pixels per pixel."""
+
+    width: int
+    height: int
+    mpp: float
+    scale_l0: float
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must be the same for two runs to share a store.
+
+    Parameters
+    ----------
+    model : str
+        SHA-256 of the model file.
+    slide : str
+        Fingerprint of the slide.
+    frame : FrameInfo
+    objects, tissue : dict
+        Settings of the two; the threshold of objects is None where each slide has its own.
+    """
+
+    model: str
+    slide: str
+    frame: FrameInfo
+    objects: Mapping[str, Any]
+    tissue: Mapping[str, Any]
+
+    def differences(self, stored: Mapping[str, Any]) -> list[str]:
+        """Return in words where a stored identity differs."""
+        mine = _flat(json.loads(json.dumps(asdict(self))))
+        theirs = _flat(stored)
+        return [
+            _HASHED.get(key)
+            or f"{key}: {_in_words(theirs.get(key))} there, {_in_words(mine.get(key))} asked for"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
+
+
+# Entries that are hashes: nobody reads these.
+_HASHED = {
+    "model": "another model",
+    "slide": "another slide, or its file has changed",
+    "tissue.mask": "another tissue mask",
+}
+
+
+def _in_words(value: Any) -> str:
+    return "the slide's own" if value is None else repr(value)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

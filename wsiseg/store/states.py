@@ -1,0 +1,41 @@
+"""How far the work on a slide is: the stages, and the state of each block, tile or shard of one."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class State(IntEnum):
+    """State of one block, tile or shard, as status arrays hold it."""
+
+    TODO = 0
+    DONE = 1
+    # Could not be read; stays empty.
+    FAILED = 2
+
+
+class Stage(StrEnum):
+    """What is computed of a slide, one status array each; of the pyramids one for each level from 1."""
+
+    NETWORK = "network"
+    OBJECTS = "objects"
+    CONFIDENCE_PYRAMID = "confidence pyramid"
+    LABELS = "labels"
+    LABEL_PYRAMID = "label pyramid"
+
+
+class Key(NamedTuple):
+    """One block, tile or shard of a stage; `level` is that of a pyramid, else 0."""
+
+    stage: Stage
+    level: int
+    row: int
+    col: int
+
+
+class Progress(StrEnum):
+    """How far a store is, as its root attributes say it."""
+
+    UNFINISHED = "unfinished"
+    COMPLETE = "complete"
