@@ -58,5 +58,9 @@ class StoreError(WsisegError):
     """An output cannot be written, or holds something else than was asked for."""
 
 
+class DamageError(StoreError):
+    """A store is damaged: what is in its files is not what was written."""
+
+
 class ClusterError(WsisegError):
     """A Dask cluster cannot compute what it was asked for, or is gone."""

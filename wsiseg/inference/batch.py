@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
-from wsiseg.errors import SlideError, StoreError, UsageError, WsisegError
+from wsiseg.errors import DamageError, SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
 from wsiseg.inference.kernel import Kernel
@@ -177,7 +177,8 @@ class _Work:
             # A defect of ours or of a library: this slide is lost, the batch is not.
             cause, problem = f"{type(error).__name__}: {error}", error
         outputs = outputs_of(source, None, self.folder, self.run.config.gzip)
-        state = "kept" if _is_finished(outputs, source) else "failed"
+        is_kept = _is_finished(outputs, source) and not isinstance(problem, DamageError)
+        state = "kept" if is_kept else "failed"
         report = SlideReport(outputs.name, absolute(source.path), state, _without_path(cause, problem))
         report.seconds = round(time.perf_counter() - started, 2)
         self.run.observer.failed(problem)

@@ -9,7 +9,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsiseg.errors import StoreError, WsisegError
+from wsiseg.errors import DamageError, WsisegError
 from wsiseg.store import names
 from wsiseg.store.blocks import stain_box
 from wsiseg.store.states import Stage
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def damage_named(*stores: Path) -> Iterator[None]:
-    """Turn what goes wrong inside into a StoreError if one of the stores is damaged.
+    """Turn what goes wrong inside into a DamageError if one of the stores is damaged.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def damage_named(*stores: Path) -> Iterator[None]:
 
     Raises
     ------
-    StoreError
+    DamageError
         With the cause; other exceptions pass if no store is damaged.
     """
     try:
@@ -42,7 +42,7 @@ def damage_named(*stores: Path) -> Iterator[None]:
         for path in stores:
             cause = damage_in(path)
             if cause is not None:
-                raise StoreError(
+                raise DamageError(
                     f"{path}: is damaged ({cause}); make it again with `wsiseg predict --overwrite`"
                 ) from error
         raise
