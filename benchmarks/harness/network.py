@@ -79,7 +79,7 @@ def painted(
     polygons = from_wkb(table["geometry"].drop_null().to_numpy(zero_copy_only=False))
     rings = [[polygon.exterior, *polygon.interiors] for polygon in polygons]
     outlines = [(tuple(np.asarray(ring.coords) for ring in each),) for each in rings]
-    return paint(outlines, shape, 0.5)
+    return paint(outlines, shape)
 
 
 def at_level0(values: npt.NDArray[Any], scale_l0: float, shape: tuple[int, ...]) -> npt.NDArray[Any]:

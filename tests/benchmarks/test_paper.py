@@ -206,9 +206,38 @@ def test_accuracy_scores_a_model_in_the_pixels_of_the_image(
     done = CliRunner().invoke(accuracy.main, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "a.json").read_text())
-    assert set(found["wsiseg"]["images"]) == {"train_1", "train_2"}
-    assert found["script"]["mean"]["dice"] > 0.8
-    assert "Mean ± sd over 2 images" in done.stdout
+    (methods,) = found["sets"].values()
+    assert set(methods[str(tmp_path / "m.safetensors")]["images"]) == {"train_1", "train_2"}
+    assert methods["script"]["mean"]["dice"] > 0.8
+    assert "mean ± sd over 2 images" in done.stdout
+
+
+def test_a_mosaic_of_several_sets_is_scored_image_by_image(paper: ModuleType, tmp_path: Path) -> None:
+    import accuracy
+
+    sets = [str(write_consep(tmp_path / name, count, 0)) for name, count in (("A", 3), ("B", 2))]
+    model = str(tmp_path / "m.safetensors")
+    save_model(Path(model), FCNN(1), ModelInfo(classes=1, mpp=0.25, input="rgb"))
+    command = [*sets, "-m", model, "--mosaic", "--device", "cpu", "-o", str(tmp_path / "a.json")]
+    done = CliRunner().invoke(accuracy.main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "a.json").read_text())["sets"]
+    assert [len(found[name]["script"]["images"]) for name in sets] == [3, 2]
+    assert min(s["aji"] for s in found[sets[0]]["script"]["images"].values()) > 0.5
+    assert "| B | script - " in done.stdout
+
+
+def test_an_interval_holds_the_mean_and_is_paired(paper: ModuleType) -> None:
+    from accuracy import interval
+
+    spread = np.linspace(0.1, 0.9, 20)
+    first = {str(k): {"aji": value} for k, value in enumerate(spread)}
+    better = {str(k): {"aji": value + 0.02} for k, value in enumerate(spread)}
+    noisy = {str(k): {"aji": value + 0.1 * (-1) ** k} for k, value in enumerate(spread)}
+    assert interval(first, better, "aji") == pytest.approx((0.02, 0.02, 0.02))
+    mean, low, high = interval(first, noisy, "aji")
+    assert mean == pytest.approx(0)
+    assert -0.1 < low < 0 < high < 0.1
 
 
 def test_level0_pixels_take_what_their_centre_lies_in(paper: ModuleType) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,12 @@ import tifffile
 import zarr
 from label_files import XML, feature, region, square, store
 from PIL import Image
-from scipy import io
+from scipy import io, ndimage
 
 from wsiseg.errors import LabelError
 from wsiseg.evaluation import label_images, metrics
 from wsiseg.evaluation.labels import load_labels, match_labels, read_labels
+from wsiseg.slides.stain import haematoxylin_density
 
 MASK = np.array(
     [
@@ -75,8 +77,8 @@ def test_labels_beyond_int32_are_renumbered(tmp_path: Path) -> None:
 
 
 def test_monuseg_xml_x_is_the_column_and_the_first_keeps_its_pixels(tmp_path: Path) -> None:
-    first = region((0.6, -3), (2.4, -3), (2.4, 1.4), (0.6, 1.4))
-    second = region((1.6, 0.6), (4.4, 0.6), (4.4, 2.4), (1.6, 2.4))
+    first = region((1, -3), (3, -3), (3, 2), (1, 2))
+    second = region((2, 1), (5, 1), (5, 3), (2, 3))
     (tmp_path / "a.xml").write_text(XML.format(first + second + region((0, 0), (1, 1))))
     labels = load_labels(tmp_path / "a.xml", (3, 6))
     assert labels.image.tolist() == [[0, 1, 1, 0, 0, 0], [0, 1, 1, 2, 2, 0], [0, 0, 2, 2, 2, 0]]
@@ -86,7 +88,7 @@ def test_monuseg_xml_x_is_the_column_and_the_first_keeps_its_pixels(tmp_path: Pa
 def test_a_negative_region_is_cut_out(tmp_path: Path) -> None:
     whole, cut = (
         region((-1, -1), (9, -1), (9, 9), (-1, 9)),
-        region((0.5, 0.5), (1.5, 0.5), (1.5, 1.5), (0.5, 1.5), negative=1),
+        region((1, 1), (2, 1), (2, 2), (1, 2), negative=1),
     )
     (tmp_path / "a.xml").write_text(XML.format(cut + whole))
     assert read_labels(tmp_path / "a.xml", (3, 3)).tolist() == [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
@@ -276,9 +278,30 @@ def test_matching_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_monuseg_xml_agrees_with_its_masks(shared_data: Path) -> None:
+def test_monuseg_masks_are_its_xml_painted_half_a_pixel_off(shared_data: Path, tmp_path: Path) -> None:
     name = "TCGA-50-5931-01Z-00-DX1"
     mask = load_labels(shared_data / "monuseg" / "masks" / f"{name}.png", (1000, 1000))
-    nuclei = load_labels(shared_data / "monuseg" / "annotations" / f"{name}.xml", (1000, 1000))
-    assert metrics.dice(mask.image, nuclei.image) > 0.998
+    annotation = shared_data / "monuseg" / "annotations" / f"{name}.xml"
+    nuclei = load_labels(annotation, (1000, 1000))
     assert (len(np.unique(nuclei.image)) - 1, mask.has_instances, nuclei.has_instances) == (444, False, True)
+    (tmp_path / "moved.xml").write_text(
+        re.sub(r' ([XY])="([^"]+)"', lambda m: f' {m[1]}="{float(m[2]) + 0.5}"', annotation.read_text())
+    )
+    moved = load_labels(tmp_path / "moved.xml", (1000, 1000))
+    assert metrics.dice(mask.image, moved.image) > 0.998
+    assert 0.97 < metrics.dice(mask.image, nuclei.image) < 0.98
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("moved", [(1, 0), (0, 1), (1, 1), (-1, -1)])
+def test_monuseg_xml_lies_on_the_nuclei_of_its_image(shared_data: Path, moved: tuple[int, int]) -> None:
+    folder, name = shared_data / "monuseg", "TCGA-50-5931-01Z-00-DX1"
+    density = haematoxylin_density(tifffile.imread(folder / "images" / f"{name}.tif")).astype(float)
+    nucleus = load_labels(folder / "annotations" / f"{name}.xml", (1000, 1000)).image > 0
+    rim = nucleus & ~ndimage.binary_erosion(nucleus, iterations=2)
+    around = ndimage.binary_dilation(nucleus, iterations=2) & ~nucleus
+
+    def contrast(rim: Any, around: Any) -> float:
+        return float(density[rim].mean() - density[around].mean())
+
+    assert contrast(rim, around) > contrast(np.roll(rim, moved, (0, 1)), np.roll(around, moved, (0, 1)))

@@ -22,20 +22,18 @@ Outline = tuple[tuple[Ring, ...], ...]
 Shape = tuple[int, int]
 
 MAX_FILE_BYTES = 1 << 30
+PIXEL_CENTRE = 0.5
 
 
-def paint(outlines: Sequence[Outline], shape: Shape, centre: float) -> npt.NDArray[np.int32]:
+def paint(outlines: Sequence[Outline], shape: Shape) -> npt.NDArray[np.int32]:
     """Paint outlines 1..n into an image; where they overlap the first keeps the pixel.
 
     Parameters
     ----------
     outlines : sequence of Outline
-        In level-0 pixels, (x, y).
+        In level-0 pixels, (x, y); whole numbers are pixel corners.
     shape : (int, int)
         Rows and columns; what lies outside is cut off.
-    centre : float
-        Where the centre of pixel (0, 0) lies in the frame of the outlines: 0.5 when whole numbers are pixel
-        corners (GeoJSON), 0 when they are pixel centres (MoNuSeg).
 
     Returns
     -------
@@ -45,19 +43,17 @@ def paint(outlines: Sequence[Outline], shape: Shape, centre: float) -> npt.NDArr
     image = np.zeros(shape, np.int32)
     for number, outline in enumerate(outlines, start=1):
         for rings in outline:
-            window, inside = _inside(rings, shape, centre)
+            window, inside = _inside(rings, shape)
             target = image[window]
             target[inside & (target == 0)] = number
     return image
 
 
-def _inside(
-    rings: Sequence[Ring], shape: Shape, centre: float
-) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
+def _inside(rings: Sequence[Ring], shape: Shape) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
     """Return the window of a polygon's bounding box and which of its pixels lie inside."""
     from skimage.draw import polygon
 
-    outer = rings[0] - centre
+    outer = rings[0] - PIXEL_CENTRE
     x0, y0 = (max(0, math.floor(v)) for v in outer.min(axis=0))
     x1, y1 = (
         min(size, math.floor(v) + 1) for size, v in zip(reversed(shape), outer.max(axis=0), strict=True)
@@ -66,21 +62,19 @@ def _inside(
     inside = np.zeros((max(0, y1 - y0), max(0, x1 - x0)), bool)
     if inside.size:
         for ring, value in zip(rings, [True] + [False] * (len(rings) - 1), strict=True):
-            rows, cols = polygon(ring[:, 1] - centre - y0, ring[:, 0] - centre - x0, inside.shape)
+            rows, cols = polygon(ring[:, 1] - PIXEL_CENTRE - y0, ring[:, 0] - PIXEL_CENTRE - x0, inside.shape)
             inside[rows, cols] = value
     return window, inside
 
 
-def _finished(
-    file: Path, outlines: list[Outline], shape: Shape | None, centre: float
-) -> npt.NDArray[np.int32]:
+def _finished(file: Path, outlines: list[Outline], shape: Shape | None) -> npt.NDArray[np.int32]:
     """Check that the outlines belong to the image, and paint them."""
     corners = [ring for outline in outlines for rings in outline for ring in rings[:1]]
     if shape is None:
         far = np.max([ring.max(axis=0) for ring in corners], axis=0) if corners else np.zeros(2)
         shape = (max(1, math.ceil(far[1]) + 1), max(1, math.ceil(far[0]) + 1))
         check_size(file, shape)
-    image = paint(outlines, shape, centre)
+    image = paint(outlines, shape)
     size = (shape[1], shape[0])
     outside = sum(bool((ring.max(axis=0) < 0).any() or (ring.min(axis=0) > size).any()) for ring in corners)
     if outside * 2 > len(corners):
@@ -92,7 +86,7 @@ def _finished(
 
 
 def read_xml(file: Path, shape: Shape | None) -> npt.NDArray[np.int32]:
-    """Paint the regions of an ImageScope XML.
+    """Paint the regions of an ImageScope XML, whose whole numbers are pixel corners (docs/accuracy.md).
 
     Negative regions are cut out of all others; fewer than three vertices are no region.
     """
@@ -119,9 +113,9 @@ def read_xml(file: Path, shape: Shape | None) -> npt.NDArray[np.int32]:
             continue
         _check_finite(file, ring)
         (cuts if region.get("NegativeROA") == "1" else outlines).append(((ring,),))
-    image = _finished(file, outlines, shape, 0.0)
+    image = _finished(file, outlines, shape)
     if cuts:
-        image[paint(cuts, (image.shape[0], image.shape[1]), 0.0) > 0] = 0
+        image[paint(cuts, (image.shape[0], image.shape[1])) > 0] = 0
     return image
 
 
@@ -140,7 +134,7 @@ def read_geojson(file: Path, shape: Shape | None) -> npt.NDArray[np.int32]:
         raise LabelError(
             f"{file}: no polygons among its {len(features)} features; nuclei are given as polygons"
         )
-    return _finished(file, outlines, shape, 0.5)
+    return _finished(file, outlines, shape)
 
 
 def _features(file: Path) -> list[dict[str, Any]]:

@@ -4,14 +4,15 @@
 |---|---|---|
 | `.png .tif .tiff .npy` | a binary mask (0 and 1, or 0 and white) or a label image | - |
 | `.mat` | CoNSeP: `inst_map` | - |
-| `.xml` | MoNuSeg, Aperio ImageScope: Region / Vertex | the point (x, y) = (col, row) lies inside |
-| `.geojson[.gz] .json[.gz]` | QuPath or wsiseg, level-0 pixels | its centre (col + 0.5, row + 0.5) does |
+| `.xml` | MoNuSeg, Aperio ImageScope: Region / Vertex | its centre (col + 0.5, row + 0.5) lies inside |
+| `.geojson[.gz] .json[.gz]` | QuPath or wsiseg, level-0 pixels | the same |
 | `.zarr` | wsiseg's store: `labels/nuclei` | - |
 
 Where outlines overlap a pixel stays with the outline that comes first in the file, as in the organisers'
-own code for MoNuSeg; a nucleus lying wholly inside an earlier one is therefore lost. A binary mask holds
-no instances: its nuclei are its 8-connected components, so touching ones count as one, and AJI, PQ and
-counts measured on it say so (`Labels.has_instances`).
+own code for MoNuSeg; a nucleus lying wholly inside an earlier one is therefore lost. (That code takes
+vertices for pixel centres. On the images they are corners.) A binary mask holds no instances: its nuclei
+are its 8-connected components, so touching ones count as one, and AJI, PQ and counts measured on it say
+so (`Labels.has_instances`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ WINDOW_PX = 128
 
 
 def sample_boxes(view: SlideView, tissue: Tissue, count: int, side_px: int) -> list[Box]:
-    """Return squares of the frame spread evenly over the tissue, cut where they leave the frame.
+    """Return squares of the frame spread evenly over the tissue, in both directions.
+
+    The tissue is parted into `count` pieces of equal area, always across its longer side, and each piece has
+    one square, at its middle. The grid of the mask plays no part.
 
     Parameters
     ----------
@@ -34,13 +37,38 @@ def sample_boxes(view: SlideView, tissue: Tissue, count: int, side_px: int) -> l
     """
     if view.width * view.height <= count * side_px**2:
         return [view.frame]
-    places = np.argwhere(tissue.mask)
-    if not len(places):
+    middles = _pieces(_tissue_points(view, tissue, max(1, side_px // 2)), count)
+    limits = np.maximum([view.width - side_px, view.height - side_px], 0)
+    corners = [np.clip(middle - side_px // 2, 0, limits).tolist() for middle in middles]
+    return [Box(x, y, x + side_px, y + side_px).clipped(view.frame) for x, y in corners]
+
+
+def _tissue_points(view: SlideView, tissue: Tissue, pitch_px: int) -> NDArray[np.int64]:
+    """Return (x, y) of the frame's points on tissue, on a lattice of this pitch: int64 (n, 2)."""
+    rows, cols = (np.arange(pitch_px // 2, size, pitch_px) for size in (view.height, view.width))
+    points = np.stack(np.meshgrid(cols, rows), -1).reshape(-1, 2)
+    x_l0, y_l0 = ((points + 0.5) * view.scale_l0).T
+    found = points[tissue.at(x_l0, y_l0)]
+    if len(found):
+        return found
+    # Specks that lie between the points of the lattice.
+    cells = np.argwhere(tissue.mask)[:, ::-1]
+    centres = ((cells + 0.5) * tissue.scale_l0 / view.scale_l0).astype(np.int64)
+    return np.minimum(centres, [view.width - 1, view.height - 1])
+
+
+def _pieces(points: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
+    """Part points into `count` pieces and return of each the point nearest to its mean."""
+    if not len(points):
         return []
-    chosen = places[np.unique(np.linspace(0, len(places) - 1, count).round().astype(int))]
-    centres = (chosen + 0.5) * tissue.scale_l0 / view.scale_l0
-    corners = np.maximum(centres.astype(int) - side_px // 2, 0)
-    return [Box(int(x), int(y), int(x) + side_px, int(y) + side_px).clipped(view.frame) for y, x in corners]
+    if count == 1 or len(points) == 1:
+        away = np.abs(points - points.mean(0)).sum(1)
+        return [points[np.argmin(away)]]
+    longer = int(np.argmax(np.ptp(points, axis=0)))
+    points = points[np.argsort(points[:, longer], kind="stable")]
+    share = count // 2
+    cut = len(points) * share // count
+    return _pieces(points[:cut], share) + _pieces(points[cut:], count - share)
 
 
 def sample_tissue(view: SlideView, tissue: Tissue) -> NDArray[np.uint8]:
