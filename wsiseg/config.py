@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STAIN_OD_AT_255 = 3.0
+"""Optical density (base 10) that the byte 255 of a stain stands for: tissue stays under 1.8, black is 2.9."""
+
 
 @dataclass(frozen=True)
 class TissueConfig:

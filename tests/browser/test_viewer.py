@@ -216,7 +216,7 @@ def test_a_click_shows_what_was_measured(visit: Callable[[str], Page], address: 
         area = f"{NUCLEI[number - 1][0].area / 16:.1f} µm²"
         assert area in page.inner_text("#measures")
         time.sleep(0.5)  # two clicks at once are a double click, which zooms
-    assert "Haematoxylin\tnone" in page.inner_text("#measures")
+    assert "Haematoxylin OD\tnone" in page.inner_text("#measures")
     assert Shot(page).near(1060, 265, WHITE)
     page.mouse.click(*shot.place(600, 300))
     page.wait_for_selector("text=No nucleus there.")

@@ -53,7 +53,7 @@ def _found(
         ("readers", {"openslide": DEAD}, "bad", "openslide BROKEN", "openslide-python openslide-bin"),
         ("libraries", {}, "ok", "numpy 1.2", ""),
         ("libraries", {"numba": DEAD}, "bad", "numba: crashed Python (SIGILL)", "--force-reinstall numba"),
-        ("URLs", {"s3fs": DEAD}, "ok", "this machine only", "wsiseg[cloud]"),
+        ("URLs", {"s3fs": DEAD}, "ok", "this machine only", "pip install s3fs aiohttp"),
         ("GPU", {}, "ok", "none", ""),
         ("GPU", {"gpu": GPU | {"cuda": ["H200"], "driver": True}}, "ok", "H200", ""),
         ("GPU", {"gpu": GPU | {"mps": True}}, "ok", "Mac", ""),

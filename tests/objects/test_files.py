@@ -72,7 +72,7 @@ def test_geojson_is_what_qupath_reads(tmp_path, table):
         measurements = feature["properties"]["measurements"]
         assert measurements["Nucleus ID"] == row["id"]
         assert measurements["Area µm^2"] == pytest.approx(row["area_um2"], abs=0.0051)
-        assert "Mean haematoxylin" not in measurements
+        assert "Haematoxylin OD mean" not in measurements
 
 
 def test_geometry_texts_are_those_of_shapely():

@@ -67,7 +67,7 @@ def test_measurements_are_those_of_scikit_image():
         )
         assert row.perimeter_um == pytest.approx(prop.perimeter_crofton / 4, rel=0.08)
         assert row.mean_confidence == pytest.approx(prop.intensity_mean[0] / 255, rel=1e-5)
-        assert row.haematoxylin_mean == pytest.approx(prop.intensity_mean[1] / 255, rel=1e-5)
+        assert row.haematoxylin_mean == pytest.approx(3 * prop.intensity_mean[1] / 255, rel=1e-5)
         assert 0 < row.circularity <= 1
 
 

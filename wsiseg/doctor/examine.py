@@ -92,7 +92,7 @@ def _libraries(answers: Mapping[Request, Answer]) -> Finding:
 def _cloud(answers: Mapping[Request, Answer]) -> Finding:
     found = {package: answers[("library", module, package)] for module, package in CLOUD.items()}
     if any("error" in answer for answer in found.values()):
-        todo = "for s3:// and https:// slides: pip install 'wsiseg[cloud]'"
+        todo = f"for s3:// and https:// slides: pip install {' '.join(CLOUD.values())}"
         return Finding("URLs", "ok", "slides of this machine only", todo, found)
     return Finding("URLs", "ok", "s3:// and https:// slides can be read", facts=found)
 

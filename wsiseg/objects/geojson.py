@@ -24,7 +24,7 @@ MEASUREMENTS = {
     "area_um2": ("Area µm^2", 2),
     "circularity": ("Circularity", 3),
     "mean_confidence": ("Mean confidence", 3),
-    "haematoxylin_mean": ("Mean haematoxylin", 3),
+    "haematoxylin_mean": ("Haematoxylin OD mean", 3),
 }
 """Columns that become measurements: their name in QuPath and the decimals that are written."""
 

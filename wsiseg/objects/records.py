@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wsiseg.config import ObjectsConfig
+from wsiseg.config import STAIN_OD_AT_255, ObjectsConfig
 from wsiseg.objects.measures import axes_px, lengths_px, pixel_sums
 from wsiseg.objects.outlines import bounding_boxes, trace
 from wsiseg.objects.polygons import on_grid, valid_polygons
@@ -31,7 +31,7 @@ UNITS = {
     "eccentricity": "1",
     "solidity": "1",
     "mean_confidence": "1",
-    "haematoxylin_mean": "1",
+    "haematoxylin_mean": "optical density",
     "exact_area_px": "px^2 of the frame",
     "geometry": "level-0 px, WKB",
 }
@@ -129,7 +129,9 @@ def describe(
         "eccentricity": np.sqrt(1 - (minor / major) ** 2),
         "solidity": outlines.area_l0 / np.maximum(outlines.hull_area_l0, TINY),
         "mean_confidence": sums[:, 6] / (255 * area_px),
-        "haematoxylin_mean": pa.nulls(len(area_px)) if haematoxylin is None else sums[:, 7] / (255 * area_px),
+        "haematoxylin_mean": pa.nulls(len(area_px))
+        if haematoxylin is None
+        else STAIN_OD_AT_255 * sums[:, 7] / (255 * area_px),
         "exact_area_px": area_px,
         "geometry": outlines.wkb,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wsiseg.config import STAIN_OD_AT_255
 from wsiseg.errors import StoreError
 from wsiseg.slides.tissue import Tissue
 from wsiseg.store.identity import FrameInfo
@@ -111,7 +112,7 @@ class SlideNumbers:
     nuclei: int = 0
     area: Spread = field(default_factory=lambda: Spread(1000.0, 2000))
     circularity: Spread = field(default_factory=lambda: Spread(1.0, 200))
-    stain: Spread = field(default_factory=lambda: Spread(1.0, 256))
+    stain: Spread = field(default_factory=lambda: Spread(STAIN_OD_AT_255, 256))
     confidence: Spread = field(default_factory=lambda: Spread(1.0, 256))
     in_square: Counts = field(init=False)
     in_cell: Counts = field(init=False)

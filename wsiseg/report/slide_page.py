@@ -118,7 +118,7 @@ def write_slide_page(outputs: Outputs, reader: str = "auto", seconds: float | No
         charts=[
             histogram("Area", "µm²", numbers.area),
             histogram("Circularity", "", numbers.circularity),
-            histogram("Haematoxylin", "", numbers.stain, "mean density under a nucleus, 0 to 1"),
+            histogram("Haematoxylin", "", numbers.stain, "mean optical density under a nucleus"),
             histogram("Confidence", "", numbers.confidence, "mean over a nucleus, 0 to 1"),
         ],
         view_command=command_line("wsiseg", "view", outputs.store.resolve()),

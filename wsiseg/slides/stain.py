@@ -7,10 +7,12 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from wsiseg.config import STAIN_OD_AT_255
+
 # first column of the inverse of Ruifrok and Johnston's H&E-DAB matrix (2001), as in scikit-image's rgb2hed
 HAEMATOXYLIN = (1.87798274, -0.06590806, -0.60190736)
-# density that becomes 255, in rgb2hed's unit (log base 1e-6): tissue stays under 0.3, black is 0.48
-DENSITY_AT_255 = 0.5
+# in rgb2hed's unit, the logarithm to base 1e-6: six decades of light
+DENSITY_AT_255 = STAIN_OD_AT_255 / 6
 FIXED_POINT = 2**16
 
 READ_ONLY = types.Array(types.uint8, 2, "C", readonly=True)

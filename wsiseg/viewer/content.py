@@ -33,7 +33,7 @@ TISSUE_DETAIL_PX = 2000
 STEPS = 100
 MEASURE_NAMES = {
     "mean_confidence": "Mean confidence",
-    "haematoxylin_mean": "Haematoxylin",
+    "haematoxylin_mean": "Haematoxylin OD",
     "area_um2": "Area",
     "perimeter_um": "Perimeter",
     "circularity": "Circularity",

@@ -9,7 +9,7 @@ const ROWS = [
   ["area_um2", "Area", 1], ["perimeter_um", "Perimeter", 1], ["circularity", "Circularity", 2],
   ["major_axis_um", "Major axis", 1], ["minor_axis_um", "Minor axis", 1], ["eccentricity", "Eccentricity", 2],
   ["solidity", "Solidity", 2], ["mean_confidence", "Mean confidence", 3],
-  ["haematoxylin_mean", "Haematoxylin", 3], ["centroid_x_um", "Centre x", 1], ["centroid_y_um", "Centre y", 1],
+  ["haematoxylin_mean", "Haematoxylin OD", 3], ["centroid_x_um", "Centre x", 1], ["centroid_y_um", "Centre y", 1],
 ];
 const UNITS = { "um^2": "µm²", um: "µm", 1: "" };
 
