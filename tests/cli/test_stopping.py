@@ -35,7 +35,7 @@ stopping.leave(said=False)
 
 @pytest.mark.parametrize("command", ["fit", "predict"])
 def test_what_can_be_gone_on_with_is_said(command: str) -> None:
-    expected = "interrupted; what is done is kept, the same command goes on from there"
+    expected = "interrupted; finished work is kept, repeat the command to resume"
     assert last_words(EXIT_INTERRUPTED, command) == expected
 
 
@@ -52,4 +52,4 @@ def test_a_signal_inside_of_a_callback_leaves_no_traceback() -> None:
     assert "Terminated" not in done.stderr
     assert done.stderr.count("Traceback") == 1, "other failures are still told"
     assert "ValueError: of another kind" in done.stderr
-    assert "goes on from there" in done.stderr
+    assert "repeat the command to resume" in done.stderr

@@ -44,7 +44,7 @@ def test_a_crash_names_its_library_and_the_rest_is_asked() -> None:
     names = ["crashing_library", "fine_library", "exiting_library", "broken_library"]
     answers = ask([_library(name) for name in names])
     assert answers[_library("crashing_library")]["error"] == "crashed Python (SIGSEGV)"
-    assert answers[_library("exiting_library")]["error"] == "ended Python with exit code 3"
+    assert answers[_library("exiting_library")]["error"] == "exited Python with code 3"
     assert "version" in answers[_library("fine_library")]
     assert "libGL" in answers[_library("broken_library")]["error"]
 
@@ -52,13 +52,13 @@ def test_a_crash_names_its_library_and_the_rest_is_asked() -> None:
 @pytest.mark.usefixtures("libraries")
 def test_what_hangs_is_given_up() -> None:
     answers = ask([_library("hanging_library")], patience_s=2.0)
-    assert answers[_library("hanging_library")]["error"] == "gave no answer in 2 s"
+    assert answers[_library("hanging_library")]["error"] == "gave no answer within 2 s"
 
 
 def test_a_python_that_does_not_start_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsiseg.doctor.ask._CHILD", "raise SystemExit(7)")
     answers = ask([_library("click"), ("gpu",)])
-    assert {answer["error"] for answer in answers.values()} == {"ended Python with exit code 7"}
+    assert {answer["error"] for answer in answers.values()} == {"exited Python with code 7"}
 
 
 def test_a_file_in_the_working_folder_is_not_taken_for_a_library(

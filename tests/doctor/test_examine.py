@@ -53,18 +53,18 @@ def _found(
         ("readers", {"openslide": DEAD}, "bad", "openslide BROKEN", "openslide-python openslide-bin"),
         ("libraries", {}, "ok", "numpy 1.2", ""),
         ("libraries", {"numba": DEAD}, "bad", "numba: crashed Python (SIGILL)", "--force-reinstall numba"),
-        ("URLs", {"s3fs": DEAD}, "ok", "this machine only", "pip install s3fs aiohttp"),
+        ("URLs", {"s3fs": DEAD}, "ok", "local slides only", "s3fs aiohttp"),
         ("GPU", {}, "ok", "none", ""),
         ("GPU", {"gpu": GPU | {"cuda": ["H200"], "driver": True}}, "ok", "H200", ""),
         ("GPU", {"gpu": GPU | {"mps": True}}, "ok", "Mac", ""),
-        ("GPU", {"gpu": GPU | {"driver": True}}, "note", "built for the CPU", "--index-url"),
+        ("GPU", {"gpu": GPU | {"driver": True}}, "note", "CPU-only", "--index-url"),
         ("GPU", {"gpu": GPU | {"driver": True, "built_for_cuda": "12.6"}}, "note", "no GPU", "nvidia-smi"),
         ("GPU", {"gpu": DEAD}, "note", "SIGILL", "--force-reinstall torch"),
-        ("network", {}, "ok", "10.0 MP/s, 2.5 mm2 of tissue a second", ""),
+        ("network", {}, "ok", "10.0 MP/s, 2.5 mm2 of tissue per second", ""),
         ("network", {"network": DEAD}, "bad", "cannot run: crashed Python", "numba torch"),
-        ("slide", {}, "ok", "a.svs: openslide, 4,000 x 3,000 px, 50 MP/s a thread, 0.25 um per pixel", ""),
+        ("slide", {}, "ok", "a.svs: openslide, 4,000 x 3,000 px, 50 MP/s per thread, 0.25 um per pixel", ""),
         ("slide", {"slide": SLIDE | {"mp_per_s": 10.0}}, "ok", "slower than the network", ""),
-        ("slide", {"slide": SLIDE | {"mpp": None}}, "note", "does not say", "--slide-mpp"),
+        ("slide", {"slide": SLIDE | {"mpp": None}}, "note", "not recorded", "--slide-mpp"),
         ("slide", {"slide": SLIDE | {"warnings": ["odd"]}}, "note", "odd", ""),
         ("slide", {"slide": {"error": "a.svs: the file is empty"}}, "bad", "a.svs: the file is empty", ""),
     ],
@@ -94,10 +94,10 @@ def test_output_that_is_a_file_or_little(tmp_path: Path, monkeypatch: pytest.Mon
     assert machine.output(tmp_path / "file" / "out").state == "bad"
     found = machine.output(tmp_path / "new" / "out")
     assert found.state in ("ok", "note")
-    assert "will be made" in found.says
+    assert "will be created" in found.says
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
     monkeypatch.setattr(machine, "LITTLE_DISK_BYTES", 1 << 62)
-    assert "make room" in machine.output(tmp_path).todo
+    assert "free some space" in machine.output(tmp_path).todo
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write")

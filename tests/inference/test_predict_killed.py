@@ -172,7 +172,7 @@ def test_signals_stop_the_command_soon_and_keep_its_state(
             assert (tmp_path / "slide.zarr").exists()
             break
         assert codes[-1][0] == code, codes[-1][1]
-        assert "goes on from there" in codes[-1][1]
+        assert "repeat the command to resume" in codes[-1][1]
         assert "Traceback" not in codes[-1][1]
     assert codes[0][0] == code
     (report,) = predicted(slide, tmp_path, model_file, tile_px=256)

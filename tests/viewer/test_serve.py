@@ -63,7 +63,7 @@ def test_from_the_first_line_to_ctrl_c(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=30)
         assert process.returncode == 130
-        assert "Ctrl-C ends the viewer" in said
+        assert "Press Ctrl-C to stop the viewer" in said
         assert "viewer closed" in said
         assert "Traceback" not in said
 

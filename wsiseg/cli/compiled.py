@@ -1,4 +1,4 @@
-"""Where compiled code is kept between runs when neither the package's folder nor the home can be written."""
+"""Where compiled code is cached when neither the package's folder nor the home folder is writable."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from wsiseg.machine.user_folders import cache_folder
 
 
 def keep_compiled_code() -> None:
-    """Point numba to a private folder if it would find none: it refuses to start without one.
+    """Point numba to a private folder if it has no writable one: it refuses to start without a cache.
 
-    What numba keeps is loaded as code, so a folder that anybody else could write is never taken.
+    Numba loads its cache as code, so a folder that others can write is never used.
     """
     package = Path(__file__).parents[1]
     home = cache_folder()
@@ -29,6 +29,6 @@ def keep_compiled_code() -> None:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which may have to be made first."""
+    """Whether files can be created in a folder, which may have to be created first."""
     there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
     return os.access(there, os.W_OK)

@@ -23,17 +23,17 @@ _COLOURS = {"ok": "green", "note": "yellow", "bad": "red"}
 @click.argument("slide", required=False, metavar="[SLIDE]")
 @click.option(
     "-o", "--output-dir", "output", type=click.Path(path_type=Path),
-    help="Folder where outputs would go.  [default: the working folder]",
+    help="Output folder to check.  [default: the working folder]",
 )  # fmt: skip
 @options.reader_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.verbosity_options
 @click.pass_context
 def command(ctx: click.Context, slide: str | None, output: Path | None, reader: str, as_json: bool) -> None:
-    """Say what works here: readers, libraries, GPU, network, cores, memory, disk; with SLIDE, reading it.
+    """Check readers, libraries, GPU, network, cores, memory and disk; with SLIDE, how fast it can be read.
 
-    Changes nothing and needs no internet; takes some seconds. `note` is what could be better, `bad` what will
-    not work; the arrow says what to do. The exit code is 1 if anything is bad.
+    Changes nothing, needs no internet and takes a few seconds. `note` marks what could be better, `bad` what
+    will not work; the arrow says what to do. The exit code is 1 if anything is bad.
     """
     from wsiseg.doctor.examine import examine
 
@@ -46,7 +46,7 @@ def command(ctx: click.Context, slide: str | None, output: Path | None, reader: 
 
 
 def _show(found: Examination, only_bad: bool) -> None:
-    # click leaves colours out of files and pipes by itself.
+    # click itself strips colours from files and pipes.
     is_plain = bool(os.environ.get("NO_COLOR"))
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 120))
     if not only_bad:

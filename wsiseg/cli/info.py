@@ -42,7 +42,7 @@ def command(
     reader: str,
     as_json: bool,
 ) -> None:
-    """Say what SLIDES are: reader, size, levels, mpp, tissue, and how long predict may take."""
+    """Describe SLIDES: reader, size, levels, mpp, tissue, and how long predict may take."""
     from dataclasses import asdict
 
     from wsiseg.config import TissueConfig
@@ -79,13 +79,13 @@ def _text(found: SlideSurvey) -> str:
         lines.append(
             f"  mpp      {found.mpp:.4f} um per pixel, from {found.mpp_from}"
             if found.mpp
-            else "  mpp      not in the slide"
+            else "  mpp      not recorded in the slide"
         )
         lines += [f"           {shown(statement)}" for statement in found.statements]
         if found.bounds is not None:
             x, y, width, height = found.bounds
             lines.append(
-                f"  scan     {width:,} x {height:,} px from x {x:,}, y {y:,}: QuPath shows this part alone"
+                f"  scan     {width:,} x {height:,} px from x {x:,}, y {y:,}: QuPath shows only this part"
             )
     if found.megapixels is not None:
         lines.append(f"  tissue   {found.tissue_share:.0%} of the slide, {found.tissue_mm2:.2f} mm2")

@@ -1,4 +1,4 @@
-"""Lines that can be grepped: what -v says of a batch."""
+"""Log lines of a batch for `-v`, easy to grep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLAIN = re.compile(r"[\w.:/+@%,-]+")
 
 
 def log_line(event: str, **values: object) -> str:
-    """Return `time=... event=... key=value ...`; a value with other than plain characters is a JSON string.
+    """Return `time=... event=... key=value ...`; a value with special characters is quoted as JSON.
 
     Examples
     --------

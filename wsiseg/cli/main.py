@@ -1,4 +1,4 @@
-"""The command `wsiseg`: finds the asked-for command without loading the others, and says errors in words."""
+"""The command `wsiseg`: imports only the command that runs, and prints errors in one line."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from wsiseg.errors import UsageError, WsisegError, shown
 
 # Name: short help. Each lives in wsiseg.cli.<name> as `command`; nothing of it is imported for --help.
 COMMANDS = {
-    "fit": "Learn a network from slides, without labels.",
-    "predict": "Find the nuclei of slides.",
+    "fit": "Train a network on slides, without labels.",
+    "predict": "Segment the nuclei of slides.",
     "evaluate": "Compare predictions with labels.",
-    "info": "Say what slides are and what predict would do.",
-    "view": "Look at a slide and its nuclei in a browser.",
-    "report": "Make the report of a folder again.",
-    "export": "Write GeoJSON and Parquet again from a store.",
-    "demo": "Make a slide with known nuclei and find them.",
-    "doctor": "Say what works on this machine, and what to do about the rest.",
+    "info": "Describe slides and what predict would do.",
+    "view": "View a slide and its nuclei in a browser.",
+    "report": "Rebuild the report of an output folder.",
+    "export": "Rewrite GeoJSON and Parquet from a store.",
+    "demo": "Generate a slide with known nuclei and segment it.",
+    "doctor": "Check what works on this machine and how to fix the rest.",
 }
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -35,7 +35,7 @@ class LazyGroup(click.Group):
     """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of the work."""
+        """Return the commands in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -68,9 +68,9 @@ class LazyGroup(click.Group):
             ctx.exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED)
         except Exception as error:
             if isinstance(ctx.obj, Stopping) and ctx.obj.code:
-                # What was raised on a signal has become something else in a library.
+                # A library turned what the signal raised into another exception.
                 _stop(ctx, ctx.obj.code)
-            _say(ctx, f"unexpected {type(error).__name__}: {error} (-vv shows where; please report it)")
+            _say(ctx, f"unexpected {type(error).__name__}: {error} (see -vv; please report it)")
             ctx.exit(EXIT_FAILED)
 
 
@@ -89,9 +89,9 @@ def _say(ctx: click.Context, message: str) -> None:
 HELP = """Segment the nuclei of whole-slide images, learned without labels.
 
 \b
-wsiseg predict slide.svs -o out        nuclei with the model that ships
-wsiseg fit slides/ -o run              a model from your own slides
-wsiseg predict slides/ -m run -o out   nuclei with that model
+wsiseg predict slide.svs -o out        segment with the shipped model
+wsiseg fit slides/ -o run              train a model on your own slides
+wsiseg predict slides/ -m run -o out   segment with that model
 """
 
 

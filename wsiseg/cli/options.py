@@ -11,13 +11,13 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
-# Files that are named one by one where many are left out.
+# How many skipped files are named one by one.
 NAMED = 10
 _VERBOSITY = "wsiseg.verbosity"
 
 
 def verbosity(ctx: click.Context) -> int:
-    """Return how much is said: -1 quiet, 0 normal, 1 -v, 2 -vv."""
+    """Return how much is printed: -1 quiet, 0 normal, 1 -v, 2 -vv."""
     return int(ctx.find_root().meta.get(_VERBOSITY, 0))
 
 
@@ -29,11 +29,11 @@ def _set_verbosity(ctx: click.Context, parameter: click.Parameter, value: int | 
 def verbosity_options(function: F) -> F:
     """Add -v and -q."""
     function = click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Say errors only."
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Print errors only."
     )(function)
     return click.option(
         "-v", "--verbose", count=True, show_default=False, expose_value=False, callback=_set_verbosity,
-        help="Say more; -vv shows where an error came from.",
+        help="Print more; -vv adds tracebacks.",
     )(function)  # fmt: skip
 
 
@@ -42,7 +42,7 @@ optional_slides_argument = click.argument("slides", nargs=-1, metavar="SLIDES...
 
 
 class OutputPlace(click.Path):
-    """A folder, or the URL of a place in an object store, which stays text."""
+    """A folder, or a URL in an object store, which stays text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType.convert`."""
@@ -51,7 +51,7 @@ class OutputPlace(click.Path):
 
 def output_option(default: str | None, text: str, urls: bool = False) -> Decorator[Any]:
     """Add -o/--output-dir."""
-    # click takes an explicit default of None for an answer, and would not ask.
+    # With an explicit default of None click would not require the option.
     otherwise: dict[str, Any] = {"required": True} if default is None else {"default": default}
     return click.option(
         "-o",
@@ -65,24 +65,24 @@ def output_option(default: str | None, text: str, urls: bool = False) -> Decorat
 
 model_option = click.option(
     "-m", "--model", type=click.Path(path_type=Path),
-    help="Run folder or model file of `wsiseg fit`. Left out: the model that ships with wsiseg.",
+    help="Run folder or model file written by `wsiseg fit`.  [default: the model shipped with wsiseg]",
 )  # fmt: skip
 mpp_option = click.option(
     "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",
-    help="Resolution at which the network works, micrometres per pixel.  [default: the model's]",
+    help="Resolution at which the network runs, in micrometres per pixel.  [default: the model's]",
 )  # fmt: skip
 slide_mpp_option = click.option(
     "--slide-mpp", type=click.FloatRange(0.01, 20), metavar="UM",
-    help="Micrometres per pixel of slides that do not say it (0.25 is usual for 40x); a CSV list can give it "
-    "for each slide.",
+    help="Micrometres per pixel of slides that do not record it (usually 0.25 at 40x); a CSV list can give "
+    "it per slide.",
 )  # fmt: skip
 force_slide_mpp_option = click.option(
     "--force-slide-mpp", is_flag=True,
-    help="Take --slide-mpp, or the list's, even for slides that say something else.",
+    help="Use --slide-mpp, or the list's value, even for slides that record another one.",
 )  # fmt: skip
 reader_option = click.option(
     "--reader", type=click.Choice(["auto", "openslide", "tiffslide", "image"]), default="auto",
-    help="Which library opens the slides; auto tries them in this order.",
+    help="Library that opens the slides; auto tries them in this order.",
 )  # fmt: skip
 device_option = click.option(
     "-d", "--device", default="auto", metavar="[auto|cpu|cuda|cuda:N|mps]", help="Where the network runs."
@@ -92,12 +92,12 @@ workers_option = click.option(
     "--workers",
     "--num-workers",
     type=click.IntRange(1),
-    help="Slide parts computed at a time, a thread each.  [default: the machine's cores]",
+    help="Parts of a slide computed at the same time, one thread each.  [default: all cores]",
 )
 
 
 def name_left_out(slides: Sequence[str]) -> None:
-    """Say on the terminal which files of folders are taken for no slides."""
+    """Print which files of folders are skipped because they are not slides."""
     from wsiseg.errors import shown
     from wsiseg.slides.sources import left_out
 
@@ -111,37 +111,39 @@ def tile_option(default_px: int) -> Decorator[Any]:
     """Add --tile-size."""
     return click.option(
         "--tile-size", type=click.IntRange(64), default=default_px, metavar="PX",
-        help="Side of the tiles in which nuclei are found; changes memory, never the result.",
+        help="Side of the tiles in which nuclei are found; affects memory, never the result.",
     )  # fmt: skip
 
 
 scheduler_option = click.option(
-    "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786."
+    "--scheduler", metavar="ADDRESS", help="Address of a running Dask scheduler, such as tcp://host:8786."
 )
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Do again what is done, and replace outputs of other settings."
-)
-seed_option = click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+    "--overwrite",
+    is_flag=True,
+    help="Recompute finished slides and replace outputs made with other settings.",
+)  # fmt: skip
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, help="Random seed.")
 
 
 def tissue_options(function: F) -> F:
     """Add --tissue-mask and --no-tissue."""
     function = click.option(
         "--tissue-mask", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="Where the tissue is, instead of looking for it: PNG (non-zero) or GeoJSON (level-0 pixels).",
+        help="Tissue mask to use instead of detecting tissue: PNG (non-zero) or GeoJSON (level-0 pixels).",
     )(function)  # fmt: skip
     return click.option(
-        "--no-tissue", is_flag=True, help="Take the whole slide, without looking for tissue."
+        "--no-tissue", is_flag=True, help="Process the whole slide, without detecting tissue."
     )(function)
 
 
 def objects_options(function: F) -> F:
-    """Add the settings with which confidence becomes nuclei, and how they are written."""
+    """Add the options that turn confidence into nuclei and write them."""
     return _objects_options(function, 7.5, 0.45, 0.125, threshold="chosen for each slide")
 
 
 def stored_objects_options(function: F) -> F:
-    """Add the same settings, which are the store's where they are left out."""
+    """Add the same options, with the store's settings as their defaults."""
     return _objects_options(function, None, None, None, threshold="the store's")
 
 
@@ -155,27 +157,25 @@ def _objects_options(
     otherwise = "  [default: the store's]" if min_area_um2 is None else ""
     function = click.option(
         "--split", type=click.IntRange(1), metavar="N",
-        help="At most N nuclei in one GeoJSON file; more go into further parts.",
+        help="Write at most N nuclei per GeoJSON file, in numbered parts.",
     )(function)  # fmt: skip
-    function = click.option("--gzip", is_flag=True, help="Write .geojson.gz.")(function)
+    function = click.option("--gzip", is_flag=True, help="Compress the GeoJSON (.geojson.gz).")(function)
     function = click.option(
         "--simplify", type=click.FloatRange(0, 5), default=simplify_um, metavar="UM",
-        help="How far an outline may lie from the exact one, in micrometres; 0 keeps every pixel "
-        f"corner.{otherwise}",
+        help="How far a simplified outline may deviate from the exact one, in micrometres; 0 keeps every "
+        f"pixel corner.{otherwise}",
     )(function)  # fmt: skip
-    function = click.option("--no-splitting", is_flag=True, help="Leave touching nuclei in one piece.")(
-        function
-    )
+    function = click.option("--no-splitting", is_flag=True, help="Do not split touching nuclei.")(function)
     function = click.option(
         "--certainty", type=click.FloatRange(0, 1), default=certainty,
-        help="Drop nuclei whose mean confidence lies nearer to the threshold than this (0 the threshold, 1 "
-        f"full confidence; small ones need more, large ones less); 0 keeps all.{otherwise}",
+        help="Drop nuclei whose mean confidence is closer to the threshold than this, from 0 (the threshold) "
+        f"to 1 (full confidence); small nuclei need more, large ones less. 0 keeps all.{otherwise}",
     )(function)  # fmt: skip
     function = click.option(
         "--min-area", type=click.FloatRange(0), default=min_area_um2, metavar="UM2",
-        help=f"Drop nuclei of a smaller area, in square micrometres.{otherwise}",
+        help=f"Drop nuclei smaller than this, in square micrometres.{otherwise}",
     )(function)  # fmt: skip
     return click.option(
         "--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help=f"Confidence from which a pixel is nucleus.  [default: {threshold}]",
+        help=f"Minimum confidence of a nucleus pixel.  [default: {threshold}]",
     )(function)  # fmt: skip

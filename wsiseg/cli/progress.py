@@ -13,24 +13,24 @@ from wsiseg.cli.log_lines import log_line
 from wsiseg.errors import shown
 from wsiseg.inference.outputs import Observer, SlideReport
 
-# Seconds between two lines where there is no terminal.
+# Seconds between two progress lines when the output is not a terminal.
 LINE_EVERY_S = 30.0
 
 
 class BatchProgress(Observer):
-    """Shows slides, MP/s, nuclei and the time left.
+    """Shows slides, MP/s, nuclei and the remaining time.
 
     Parameters
     ----------
     slides : int
         Slides in the batch.
     verbosity : int
-        -1 says errors only, 1 says every step in lines to grep, 2 shows tracebacks.
+        -1 prints errors only, 1 logs every step, 2 adds tracebacks.
 
     Attributes
     ----------
     warnings : list of str
-        Troubles that ended no slide.
+        Problems that did not fail a slide.
     """
 
     def __init__(self, slides: int, verbosity: int = 0) -> None:
@@ -74,7 +74,7 @@ class BatchProgress(Observer):
             self._slide_bar = self._bars.add_task(name, total=megapixels, speed="")
             self._bars.update(self._slide_bar, completed=resumed_megapixels)
         elif self._verbosity >= 0:
-            resumed = f", {resumed_megapixels:.1f} MP done before" if resumed_megapixels else ""
+            resumed = f", {resumed_megapixels:.1f} MP already done" if resumed_megapixels else ""
             self._line(f"{name}: {megapixels:.1f} MP of tissue{resumed}")
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
@@ -135,7 +135,7 @@ class BatchProgress(Observer):
 
 
 def _rate(megapixels_s: float) -> str:
-    """Return a rate that is not said to be nothing because it is slow."""
+    """Return a rate with enough digits that a slow one does not read as zero."""
     return f"{megapixels_s:.{1 if megapixels_s >= 1 else 2}f} MP/s"
 
 
@@ -146,7 +146,7 @@ def _sentence(report: SlideReport) -> str:
         return f"{report.name}: {report.cause}"
     found = f"{report.nuclei:,} nuclei"
     if report.state == "skipped":
-        return f"{report.name}: done before, {found}" + (f"; {report.cause}" if report.cause else "")
+        return f"{report.name}: already done, {found}" + (f"; {report.cause}" if report.cause else "")
     speed = report.megapixels / report.seconds if report.seconds else 0.0
     text = f"{report.name}: {found} in {report.tissue_mm2:.2f} mm2, {report.seconds:.1f} s, {_rate(speed)}"
     notes = [note for note in (report.cause, report.warnings) if note]

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: an orderly end where there is time for one, and an end within seconds in any case.
+"""Ctrl-C and SIGTERM: an orderly shutdown if there is time for one, and an exit within seconds in any case.
 
-What is written is complete at every moment, so that nothing is lost by the latter.
+Files are complete at every moment, so a hard exit loses nothing that was finished.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-# From the signal to the end: threads that compute are waited for, but no longer than this.
+# Time from the signal to the hard exit, in which running threads may finish.
 GRACE_S = 4.0
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
 EXIT_CODES: dict[int, int] = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
@@ -26,8 +26,8 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 def last_words(code: int, command: str | None) -> str:
-    """Return what is said at the end of a command that a signal stopped."""
-    kept = "; what is done is kept, the same command goes on from there" if command in RESUMED else ""
+    """Return the last line that a command prints when a signal stops it."""
+    kept = "; finished work is kept, repeat the command to resume" if command in RESUMED else ""
     return f"{WORDS[code]}{kept}"
 
 
@@ -36,24 +36,24 @@ class Terminated(BaseException):
 
 
 class Stopping:
-    """Hears signals; `code` is the exit code of the one that came, or 0.
+    """Handles signals; `code` is the exit code for the signal that was received, or 0.
 
     Parameters
     ----------
     command : str or None
-        What runs, for the last words.
+        The running command, which decides what the last line says.
     """
 
     def __init__(self, command: str | None = None) -> None:
         self.code = 0
         self._command = command
-        self._told_of_others = sys.unraisablehook
+        self._default_hook = sys.unraisablehook
 
     def listen(self) -> None:
-        """Raise `KeyboardInterrupt` and `Terminated` on signals, and end the process if that is not enough.
+        """Raise `KeyboardInterrupt` and `Terminated` on signals, and exit if that is not enough.
 
-        The second is a thread's: the main thread hears of a signal only between two steps of Python, and what
-        it raises inside of a library may be lost there, which Python would say with a traceback.
+        A thread does the latter: the main thread handles signals only between two Python instructions, and
+        an exception raised in a library's callback may be lost there, after Python has printed a traceback.
         """
         sys.unraisablehook = self._lost
         for number, handler in ((signal.SIGINT, self._interrupt), (signal.SIGTERM, self._terminate)):
@@ -75,9 +75,9 @@ class Stopping:
         self.leave(said=False)
 
     def leave(self, said: bool) -> NoReturn:
-        """End the process here and now: Python's own end waits for threads, and may choose another code.
+        """Exit at once: Python's own exit waits for threads, and may return another code.
 
-        What click says it flushes at once; nothing else is in a buffer.
+        click flushes whatever it prints, so no buffered output is lost.
         """
         if not said:
             cursor = SHOW_CURSOR if os.isatty(2) else ""
@@ -85,9 +85,9 @@ class Stopping:
         os._exit(self.code)
 
     def _lost(self, what: UnraisableHookArgs) -> None:
-        """Be silent about a signal that a library's callback could not pass on: the thread has heard it."""
+        """Ignore a signal's exception that was lost in a callback: the thread handles the signal."""
         if not isinstance(what.exc_value, KeyboardInterrupt | Terminated):
-            self._told_of_others(what)
+            self._default_hook(what)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
         self.code = EXIT_CODES[signal.SIGINT]

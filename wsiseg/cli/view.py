@@ -13,11 +13,11 @@ from wsiseg.cli import options
 @click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
 @click.option(
     "--slide", metavar="PATH",
-    help="The slide, where it has moved since `predict`.  [default: where it was]",
+    help="Where the slide is now, if it has moved since `predict`.  [default: its recorded path]",
 )  # fmt: skip
 @options.reader_option
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0 picks a free one."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @options.verbosity_options
@@ -25,9 +25,9 @@ from wsiseg.cli import options
 def command(
     ctx: click.Context, store: Path, slide: str | None, reader: str, port: int, no_browser: bool
 ) -> None:
-    """Look at STORE (OUT/<name>.zarr) in a browser: slide, confidence, outlines, measurements.
+    """View STORE (OUT/<name>.zarr) in a browser: slide, confidence, outlines, measurements.
 
-    It is served to this machine alone, under an address that nobody can guess, until Ctrl-C.
+    The pages are served to this machine only, at an address that cannot be guessed, until Ctrl-C.
     """
     from wsiseg.cli.stopping import EXIT_INTERRUPTED
     from wsiseg.viewer.content import Content
@@ -41,7 +41,7 @@ def command(
         if not quiet:
             for note in viewed.notes:
                 click.echo(f"note: {note}", err=True)
-            click.echo("Ctrl-C ends the viewer. Address:", err=True)
+            click.echo("Press Ctrl-C to stop the viewer. Address:", err=True)
         click.echo(address)
 
     try:

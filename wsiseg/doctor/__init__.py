@@ -1,1 +1,1 @@
-"""What `wsiseg doctor` looks at: the libraries, the machine, a slide, the network."""
+"""What `wsiseg doctor` checks: libraries, machine, slide and network."""

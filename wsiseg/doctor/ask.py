@@ -1,4 +1,4 @@
-"""Runs probes in a child process, and in another one after a probe that ended the first."""
+"""Runs probes in a child process, and in a new one after a probe has crashed it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from wsiseg.doctor.probes import MARK
 Request = tuple[str, ...]
 Answer = dict[str, Any]
 
-# A probe takes seconds; a slide on a dead network drive would hang for ever.
+# A probe takes seconds; a slide on a dead network drive would hang forever.
 PATIENCE_S = 120.0
-# Isolated, so that a numpy.py in the working folder is not taken for numpy; the path is then our own.
+# Isolated, so that a numpy.py in the working folder is not imported as numpy; the path is passed on.
 _CHILD = (
     "import json, sys; path, requests = map(json.loads, sys.argv[1:]); sys.path[:] = path; "
     "from wsiseg.doctor.probes import main; main(requests)"
@@ -24,14 +24,14 @@ _CHILD = (
 
 
 def ask(requests: Sequence[Request], patience_s: float = PATIENCE_S) -> dict[Request, Answer]:
-    """Return the answer to each request; one that cannot be had is `{"error": why}`.
+    """Return the answer to each request; a probe that fails answers `{"error": why}`.
 
     Parameters
     ----------
     requests : sequence of tuple of str
         Names of probes with their arguments.
     patience_s : float
-        How long the rest of the requests may take.
+        How long a child may take for all of its requests.
     """
     answers: dict[Request, Answer] = {}
     left = list(requests)
@@ -41,7 +41,7 @@ def ask(requests: Sequence[Request], patience_s: float = PATIENCE_S) -> dict[Req
         answers |= {tuple(line["ended"]): line["answer"] for line in lines if "ended" in line}
         begun = [tuple(line["began"]) for line in lines if "began" in line]
         left = [request for request in left if request not in answers]
-        # One that does not even begin would end every further child in the same way.
+        # If not even the first probe began, every further child would end in the same way.
         culprits = [each for each in begun if each in left] or left
         answers |= {each: {"error": end, "kind": "crash"} for each in culprits}
         left = [request for request in left if request not in answers]
@@ -61,13 +61,13 @@ def _run(requests: Sequence[Request], patience_s: float) -> tuple[str, str]:
         except subprocess.TimeoutExpired:
             child.kill()
             printed, _ = child.communicate()
-            return printed, f"gave no answer in {patience_s:.0f} s"
+            return printed, f"gave no answer within {patience_s:.0f} s"
     return printed, _end_of(child.returncode)
 
 
 def _end_of(code: int) -> str:
     if code >= 0:
-        return f"ended Python with exit code {code}"
+        return f"exited Python with code {code}"
     try:
         name = signal.Signals(-code).name
     except ValueError:

@@ -1,4 +1,4 @@
-"""Puts together what `wsiseg doctor` says."""
+"""Turns the answers of the probes into the findings of `wsiseg doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsiseg.doctor import machine
 from wsiseg.doctor.ask import Answer, Request, ask
 from wsiseg.doctor.findings import Examination, Finding
 
-# Module: distribution. All of them are needed, and come with wsiseg.
+# Module: distribution. All of them are required by wsiseg.
 NEEDED = {
     "numpy": "numpy", "scipy": "scipy", "cv2": "opencv-python-headless", "numba": "numba",
     "llvmlite": "llvmlite", "pydicom": "pydicom", "cachetools": "cachetools",
@@ -21,7 +21,7 @@ NEEDED = {
     "matplotlib": "matplotlib", "torch": "torch", "jinja2": "jinja2", "starlette": "starlette",
     "uvicorn": "uvicorn", "numcodecs": "numcodecs", "google_crc32c": "google-crc32c", "click": "click",
 }  # fmt: skip
-# For slides behind s3:// and https://; they come with the extra `cloud`.
+# For s3:// and https:// slides; the extra `cloud` installs them.
 CLOUD = {"s3fs": "s3fs", "aiohttp": "aiohttp"}
 READERS: dict[str, Request] = {
     "openslide": ("openslide",),
@@ -32,14 +32,14 @@ AGAIN = "pip install --force-reinstall"
 
 
 def examine(slide: str | None = None, output: Path | None = None, reader: str = "auto") -> Examination:
-    """Look at everything; whatever is broken becomes a finding.
+    """Check everything; whatever is broken becomes a finding.
 
     Parameters
     ----------
     slide : str, optional
-        A slide whose reading speed is measured.
+        Slide to open and read.
     output : Path, optional
-        Where outputs would go; the working folder if left out.
+        Output folder; the working folder if omitted.
     reader : str
         Reader of the slide.
     """
@@ -93,27 +93,25 @@ def _cloud(answers: Mapping[Request, Answer]) -> Finding:
     found = {package: answers[("library", module, package)] for module, package in CLOUD.items()}
     if any("error" in answer for answer in found.values()):
         todo = f"for s3:// and https:// slides: pip install {' '.join(CLOUD.values())}"
-        return Finding("URLs", "ok", "slides of this machine only", todo, found)
+        return Finding("URLs", "ok", "local slides only", todo, found)
     return Finding("URLs", "ok", "s3:// and https:// slides can be read", facts=found)
 
 
 def _gpu(answer: Answer) -> Finding:
     if "error" in answer:
-        return Finding(
-            "GPU", "note", f"torch cannot look for one: {answer['error']}", f"{AGAIN} torch", answer
-        )
+        return Finding("GPU", "note", f"torch cannot be asked: {answer['error']}", f"{AGAIN} torch", answer)
     if answer["cuda"]:
         return Finding("GPU", "ok", ", ".join(answer["cuda"]), facts=answer)
     if answer["mps"]:
-        return Finding("GPU", "ok", "the one of this Mac (mps)", facts=answer)
+        return Finding("GPU", "ok", "this Mac's GPU (mps)", facts=answer)
     if not answer["driver"]:
         return Finding("GPU", "ok", "none; wsiseg uses the CPU", facts=answer)
     if answer["built_for_cuda"] is None:
         todo = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu126"
-        says = f"there is a driver, but torch {answer['torch']} is built for the CPU"
+        says = f"a GPU driver is installed, but torch {answer['torch']} is a CPU-only build"
     else:
-        todo = "see nvidia-smi: the driver may be too old for this torch, or this container has no GPU given"
-        says = f"there is a driver, but torch (CUDA {answer['built_for_cuda']}) sees no GPU"
+        todo = "run nvidia-smi: the driver may be too old for this torch, or the container has no GPU"
+        says = f"a GPU driver is installed, but torch (CUDA {answer['built_for_cuda']}) finds no GPU"
     return Finding("GPU", "note", says, todo, answer)
 
 
@@ -121,12 +119,12 @@ def _network(answer: Answer) -> Finding:
     if "error" in answer:
         todo = f"{AGAIN} numba torch"
         return Finding("network", "bad", f"cannot run: {answer['error']}", todo, answer)
-    says = f"{answer['engine']}: {answer['mp_per_s']:.1f} MP/s, {_area(answer):.2g} mm2 of tissue a second"
+    says = f"{answer['engine']}: {answer['mp_per_s']:.1f} MP/s, {_area(answer):.2g} mm2 of tissue per second"
     return Finding("network", "ok", says, facts=answer)
 
 
 def _area(network: Answer) -> float:
-    """Return the mm2 that the network sees in a second."""
+    """Return how many mm2 of tissue the network processes per second."""
     return float(network["mp_per_s"] * network["mpp"] ** 2)
 
 
@@ -136,16 +134,16 @@ def _slide(path: str, answer: Answer, network: Answer) -> Finding:
         return Finding("slide", "bad", f"{path}: {cause}", "", answer)
     says = (
         f"{path}: {answer['reader']}, {answer['width_l0']:,} x {answer['height_l0']:,} px, "
-        f"{answer['mp_per_s']:.0f} MP/s a thread"
+        f"{answer['mp_per_s']:.0f} MP/s per thread"
     )
     notes: Sequence[str] = answer["warnings"]
     if answer["mpp"] is None:
-        says = f"{says}; it does not say its micrometres per pixel"
-        return Finding("slide", "note", says, "give --slide-mpp (0.25 is usual for 40x, 0.5 for 20x)", answer)
+        says = f"{says}; its micrometres per pixel are not recorded"
+        return Finding("slide", "note", says, "give --slide-mpp (usually 0.25 at 40x, 0.5 at 20x)", answer)
     says = f"{says}, {answer['mpp']:.4g} um per pixel"
     if "error" not in network:
         read = answer["mp_per_s"] * answer["mpp"] ** 2 * network["threads"]
         if read < _area(network):
-            says += "; reading it is slower than the network"
+            says += "; reading is slower than the network"
             answer = answer | {"reading_is_slower": True}
     return Finding("slide", "note" if notes else "ok", "; ".join([says, *notes]), facts=answer)

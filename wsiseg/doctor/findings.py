@@ -1,4 +1,4 @@
-"""What was found, in words and in figures."""
+"""Findings of `wsiseg doctor`, as text and as values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Finding:
     Parameters
     ----------
     topic : str
-        What was looked at.
+        What was checked.
     state : {"ok", "note", "bad"}
-        note: wsiseg works, but less well than it could; bad: something that was asked for cannot work.
+        note: works, but could work better; bad: does not work.
     says : str
-        What was found.
+        The finding as text.
     todo : str
-        What to do about it; empty if nothing.
+        What to do about it; empty if there is nothing to do.
     facts : dict
-        The same in figures, for `--json`.
+        The finding as values, for `--json`.
     """
 
     topic: str
@@ -35,12 +35,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Examination:
-    """All findings, and on what.
+    """All findings, with the versions and the system that they hold for.
 
     Parameters
     ----------
     wsiseg, python, system : str
-        Versions.
+        Versions, and the operating system.
     findings : tuple of Finding
     """
 

@@ -1,6 +1,6 @@
-"""What is tried in a process of its own, because a broken library may end it: imports, GPU, network, slide.
+"""Probes that run in a child process, because a broken library may crash it: imports, GPU, network, slide.
 
-`main` prints one JSON line when a probe begins and one when it has ended; other output is not ours.
+`main` prints one JSON line when a probe begins and one when it ends; any other output comes from libraries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 MARK = "wsiseg-doctor "
 MEASURED_S = 1.0
-# Pixels a side of the squares in which a slide is read.
+# Side of the squares in which a slide is read.
 SQUARE_PX = 1024
 
 
@@ -46,7 +46,7 @@ def gpu() -> dict[str, Any]:
 
 
 def network(device: str) -> dict[str, Any]:
-    """Run the model that ships on all cores for a moment; return its speed."""
+    """Run the shipped model on all cores for a second; return its speed."""
     from wsiseg.inference.survey import measure_speed
     from wsiseg.machine.cores import available_cores
     from wsiseg.network.engine import make_engine
@@ -62,7 +62,7 @@ def network(device: str) -> dict[str, Any]:
 
 
 def slide(path: str, reader: str) -> dict[str, Any]:
-    """Read squares of level 0, spread over the slide, for a moment with one thread; return the speed."""
+    """Read squares of level 0 all over the slide for a second, with one thread; return the speed."""
     import random
 
     from wsiseg.slides.reader import open_slide
@@ -89,7 +89,7 @@ PROBES: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def main(requests: list[list[str]]) -> None:
-    """Run probes in turn; a request is the name of a probe and its arguments."""
+    """Run probes one after another; a request is the name of a probe and its arguments."""
     for request in requests:
         _say({"began": request})
         try:
@@ -103,6 +103,6 @@ def main(requests: list[list[str]]) -> None:
 
 
 def _say(line: dict[str, Any]) -> None:
-    # Begins a line of its own, whatever a library has printed before.
+    # Starts a new line, whatever a library has printed before.
     sys.stdout.write(f"\n{MARK}{json.dumps(line)}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep memory together."""
+"""Settings of glibc's allocator that keep resident memory small."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ARENAS = 2
 
 
 def share_arenas() -> None:
-    """Let all threads take memory from the same two arenas of glibc; elsewhere do nothing.
+    """Let all threads allocate from the same two glibc arenas; do nothing elsewhere.
 
-    Left alone, glibc opens an arena for each thread and keeps in each what was freed there: on large tiles
-    that are hundreds of megabytes. Threads that hold big arrays seldom ask for memory at the same moment.
+    By default glibc opens an arena per thread, and each keeps the memory freed in it: hundreds of megabytes
+    on large tiles. Threads that hold large arrays seldom allocate at the same moment.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -24,7 +24,7 @@ def share_arenas() -> None:
 
 
 def give_back() -> None:
-    """Give freed memory back to the system where the C library is glibc, between stages of another kind."""
+    """Return freed memory to the system, if the C library is glibc."""
     if not sys.platform.startswith("linux"):
         return
     try:

@@ -1,4 +1,4 @@
-"""What a container or a batch system allows this process: CPU time and memory, as Linux's cgroups say."""
+"""CPU and memory limits of this process's container or batch job, from Linux cgroups."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _NO_LIMIT_BYTES = 1 << 60
 
 
 def cpu_limit(root: Path = Path("/")) -> float | None:
-    """Return how many cores' worth of time this process may use at most; None is no limit.
+    """Return how many cores' worth of CPU time this process may use; None if there is no limit.
 
     Parameters
     ----------
     root : Path
-        Where `proc` and `sys` lie.
+        Folder of `proc` and `sys`.
     """
     limits = []
     for folder in _folders(root, "cpu"):
@@ -31,7 +31,7 @@ def cpu_limit(root: Path = Path("/")) -> float | None:
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
-    """Return how many bytes this process and its group may use at most; None is no limit."""
+    """Return how many bytes this process and its group may use; None if there is no limit."""
     limits = []
     for folder in _folders(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -42,7 +42,7 @@ def memory_limit(root: Path = Path("/")) -> int | None:
 
 
 def _folders(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's group and of those above it, whose limits hold as well."""
+    """Yield the folders of this process's group and its parents, whose limits apply as well."""
     mounts = root / "sys" / "fs" / "cgroup"
     try:
         lines = (root / "proc" / "self" / "cgroup").read_text().splitlines()
@@ -56,7 +56,7 @@ def _folders(root: Path, controller: str) -> Iterator[Path]:
         if controllers and not mount.is_dir():
             mount = mounts / controller
         group = PurePosixPath(inside.lstrip("/"))
-        # In a container the path may be the host's, which is not there: its own limits lie at the mount.
+        # In a container the path may be the host's and not exist here: its own limits are at the mount.
         yield from (mount / part for part in (group, *group.parents))
 
 

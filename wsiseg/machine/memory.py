@@ -1,4 +1,4 @@
-"""How much memory there is for us."""
+"""How much memory this process may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsiseg.machine.cgroups import memory_limit
 
 
 def installed_bytes() -> int | None:
-    """Return the memory of the machine; None where that is not known."""
+    """Return the memory of the machine; None if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -17,7 +17,7 @@ def installed_bytes() -> int | None:
 
 
 def unused_bytes() -> int | None:
-    """Return what no process of the machine uses; None where that is not known."""
+    """Return the memory that no process uses; None if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -27,6 +27,6 @@ def unused_bytes() -> int | None:
 
 
 def room_bytes() -> int | None:
-    """Return what this process may take: what is unused, or the limit of its container if that is less."""
+    """Return what this process may allocate: the unused memory, or its container's limit if that is less."""
     known = [size for size in (unused_bytes() or installed_bytes(), memory_limit()) if size is not None]
     return min(known, default=None)
