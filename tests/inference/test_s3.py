@@ -19,7 +19,7 @@ from outputs import digests, predicted
 
 from wsiseg.api import predict
 from wsiseg.config import ObjectsConfig, PredictConfig
-from wsiseg.errors import StoreError
+from wsiseg.errors import StoreError, UsageError
 from wsiseg.inference import pipeline
 from wsiseg.inference.bucket import Bucket
 from wsiseg.inference.graph import StageResult
@@ -145,6 +145,17 @@ def test_what_cannot_be_written_to_is_said_before_work_starts(fs: Any, svs_slide
         predict(svs_slide, "s3://nothing/run")
 
 
+def test_nothing_that_wsiseg_did_not_make_is_replaced(fs: Any, svs_slide: Path) -> None:
+    fs.pipe_file("out/run/slide.geojson", b"drawn by hand")
+    fs.pipe_file("out/run/slide.zarr/zarr.json", b'{"attributes": {}}')
+    with pytest.raises(UsageError, match="not replace them:") as refused:
+        predict(svs_slide, "s3://out/run", config=PredictConfig(overwrite=True))
+    assert "s3://out/run/slide.geojson" in str(refused.value)
+    assert "s3://out/run/slide.zarr" in str(refused.value)
+    assert fs.cat_file("out/run/slide.geojson") == b"drawn by hand"
+    assert len(fs.find("out")) == 2
+
+
 def test_one_of_two_holds_a_slide_and_a_dead_owner_does_not_keep_it(
     fs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +183,7 @@ def test_a_lock_that_is_taken_away_is_told_at_the_end(
     source = SlideSource(str(svs_slide), "slide", None)
 
     def work() -> None:
-        with Bucket(tmp_path, fs, "out").turn(source):
+        with Bucket(tmp_path, fs, "s3://out").turn(source):
             fs.rm_file("out/.slide.lock")
             (tmp_path / "slide.parquet").touch()
             time.sleep(0.5)

@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -25,6 +25,7 @@ from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import SUMMARY, merged_summary
 from wsiseg.machine.lock_object import LockObject, put_in_place_of, tag_of
 from wsiseg.machine.locks import BusyError, LostError, held, held_lock, wait_for_sign
+from wsiseg.machine.marks import LOG, stand_in
 from wsiseg.slides.sources import SlideSource, possible_names
 
 SEND_EVERY_S = 5.0
@@ -40,12 +41,14 @@ class Bucket(Place):
         The work folder.
     fs : fsspec filesystem
         Without a cache of listings.
-    root : str
-        The prefix, as `fs` has it.
+    url : str
+        The prefix.
     """
 
-    def __init__(self, folder: Path, fs: Any, root: str) -> None:
+    def __init__(self, folder: Path, fs: Any, url: str) -> None:
         super().__init__(folder)
+        self._url = url.rstrip("/") + "/"
+        root = str(fs._strip_protocol(url))
         self._mirror = Mirror(folder, fs, root)
         # Finished stores of which only the root metadata are in the folder, with its stamp.
         self._hollow: dict[str, Stamp] = {}
@@ -66,6 +69,23 @@ class Bucket(Place):
             except LostError as error:
                 raise BusyError(str(error), source.path) from error
             self.send(whole=True)
+
+    def foreign(self, targets: Iterable[Path], inputs: Iterable[str]) -> list[str]:
+        """See `Place.foreign`: the targets are those of the bucket."""
+        kept = set(inputs)
+        urls = {path: self._url + path.relative_to(self.folder).as_posix() for path in targets}
+        return [
+            url
+            for path, url in urls.items()
+            if url in kept or self._mirror.is_foreign(path.relative_to(self.folder).as_posix())
+        ]
+
+    def join_log(self) -> None:
+        """Fetch the log of earlier runs, so that this one adds to it."""
+        if self._mirror.exists(LOG):
+            if not (self.folder / LOG).exists():
+                self._mirror.get([LOG])
+            self._mirror.note([LOG])
 
     def wait_for_sign(self, source: SlideSource, name: str) -> None:
         """See `Place.wait_for_sign`."""
@@ -94,17 +114,19 @@ class Bucket(Place):
         mirror.note(rel for rel in there if (self.folder / rel).stat().st_size == there[rel])
 
     def _fetch_finished(self, name: str) -> None:
-        """Fetch the root metadata of a finished store; empty files stand for those beside it."""
+        """Fetch the root metadata of a finished store; small files stand in for those beside it."""
         store = f"{name}{STORE}"
         shutil.rmtree(self.folder / f"{name}{UNFINISHED}", ignore_errors=True)
         if (self.folder / store / ROOT).exists():
             return
         plain = [rel for rel in self._mirror.top() if rel.startswith(f"{name}.")]
         beside = [*plain, *self._mirror.listed(f"{REPORTS}/{name}")]
-        absent = [rel for rel in beside if not (self.folder / rel).exists()]
+        absent = [
+            rel for rel in beside if not (self.folder / rel).exists() and not self._mirror.is_foreign(rel)
+        ]
         for rel in absent:
             (self.folder / rel).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / rel).touch()
+            (self.folder / rel).write_bytes(stand_in(rel))
         self._mirror.get([f"{store}/{ROOT}"])
         self._mirror.note([*absent, f"{store}/{ROOT}"])
         self._hollow[store] = self._mirror.stamp(f"{store}/{ROOT}")
@@ -172,7 +194,7 @@ class Bucket(Place):
                     del self._mirror.sent[rel]
                     path.unlink(missing_ok=True)
                 elif path.suffix in (".geojson", ".gz", ".parquet"):
-                    path.write_bytes(b"")
+                    path.write_bytes(stand_in(rel))
                     self._mirror.note([rel])
             self._hollow[store] = self._mirror.stamp(root)
         self._done_before = done - self._hollow.keys()
@@ -214,7 +236,8 @@ def bucket(url: str, base: Path) -> Iterator[Bucket]:
     except Exception as error:
         raise StoreError(f"{url}: cannot be written: {' '.join(str(error).split())[:200]}") from error
     with work_folder(url, base) as folder:
-        place = Bucket(folder, fs, root)
+        place = Bucket(folder, fs, url)
+        place.join_log()
         stop = threading.Event()
         sender = threading.Thread(target=_keep_sending, args=(place, stop), name="wsiseg-send", daemon=True)
         sender.start()

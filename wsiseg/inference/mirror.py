@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wsiseg.errors import StoreError
+from wsiseg.machine.marks import has_mark, has_store_mark
 from wsiseg.machine.whole import STREAMED
 
 AT_ONCE = 16
@@ -58,6 +60,16 @@ class Mirror:
     def _relative(self, path: str) -> str:
         return path.removeprefix(f"{self.root}/")
 
+    def is_foreign(self, rel: str) -> bool:
+        """Whether there is a file or store at a path that wsiseg did not make."""
+        if not self.exists(rel):
+            return False
+        inside = [found.removeprefix(f"{rel}/") for found in self.listed(rel) if found != rel]
+        if not inside:
+            return not has_mark(rel, lambda: self.fs.open(self.there(rel), "rb"))
+        metadata = self.fs.cat_file(self.there(f"{rel}/zarr.json")) if "zarr.json" in inside else b""
+        return not has_store_mark(metadata, {name.partition("/")[0] for name in inside})
+
     def get(self, relative: list[str]) -> None:
         """Fetch files."""
         for rel in relative:
@@ -76,11 +88,21 @@ class Mirror:
         return _stamp(self.folder / rel)
 
     def put(self, new: dict[str, Stamp]) -> None:
-        """Send files; one that was only renamed in the folder is copied in the store."""
+        """Send files; one that was only renamed in the folder is copied in the store.
+
+        Raises
+        ------
+        StoreError
+            If a file that wsiseg did not make has one of the names outside stores.
+        """
         before = {stamp: rel for rel, stamp in self.sent.items()}
 
         def put(rel: str) -> bool:
             here = self.folder / rel
+            if rel not in self.sent and not _in_store(rel) and self.is_foreign(rel):
+                raise StoreError(
+                    f"{self.there(rel)}: wsiseg did not make this file, so it stays as it is; move it away"
+                )
             if new[rel] in before:
                 with suppress(FileNotFoundError):
                     self.fs.cp_file(self.there(before[new[rel]]), self.there(rel))
@@ -128,3 +150,7 @@ class Mirror:
 def _stamp(path: Path) -> Stamp:
     status = path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _in_store(rel: str) -> bool:
+    return ".zarr" in rel.partition("/")[0] and "/" in rel

@@ -25,9 +25,9 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def foreign(self, targets: Iterable[Path], inputs: Iterable[str]) -> list[Path]:
-        """Return the targets, paths in the folder, that must not be replaced, see `wsiseg.machine.marks`."""
-        return foreign(targets, inputs)
+    def foreign(self, targets: Iterable[Path], inputs: Iterable[str]) -> list[str]:
+        """Return the targets, paths in the folder, that must not be replaced; see `wsiseg.machine.marks`."""
+        return [str(path) for path in foreign(targets, inputs)]
 
     def turn(self, source: SlideSource) -> AbstractContextManager[None]:
         """Hold a slide while it is worked on, where its lock file in the folder is not enough.

@@ -79,10 +79,55 @@ def is_ours(path: Path) -> bool:
 def is_our_store(folder: Path) -> bool:
     """Whether a folder is a store that `predict` made, whole, unfinished or damaged."""
     try:
-        described = json.loads((folder / "zarr.json").read_bytes())
-        return "wsiseg" in described["attributes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return all(_IN_STORE.fullmatch(name) for name in os.listdir(folder))
+        metadata = (folder / "zarr.json").read_bytes()
+    except OSError:
+        metadata = b""
+    return has_store_mark(metadata, os.listdir(folder))
+
+
+def has_store_mark(metadata: bytes, names: Iterable[str]) -> bool:
+    """Whether a store is one that `predict` made, wherever it is kept.
+
+    Parameters
+    ----------
+    metadata : bytes
+        Its zarr.json; empty if it has none.
+    names : iterable of str
+        What lies in it, which decides where the metadata are damaged.
+    """
+    try:
+        return "wsiseg" in json.loads(metadata)["attributes"]
+    except (ValueError, KeyError, TypeError):
+        return all(map(_IN_STORE.fullmatch, names))
+
+
+def stand_in(name: str) -> bytes:
+    """Return the smallest file that carries the mark of its kind, to stand for one that is elsewhere.
+
+    Parameters
+    ----------
+    name : str
+        Of an output that lies beside a store, or in its report.
+    """
+    geojson = GEOJSON_HEAD + GEOJSON_TAIL
+    kinds: dict[str, Callable[[], bytes]] = {
+        ".geojson": lambda: geojson,
+        ".geojson.gz": lambda: gzip.compress(geojson),
+        ".parquet": _marked_parquet,
+        ".jpg": lambda: marked_jpeg(b"\xff\xd8"),
+        ".html": lambda: HTML_MARK,
+    }
+    return next((make() for ending, make in kinds.items() if name.endswith(ending)), b"")
+
+
+def _marked_parquet() -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([pa.field("id", pa.int64(), metadata={"unit": PARQUET_ID_UNIT})])
+    file = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), file)
+    return bytes(file.getvalue())
 
 
 def holds_fit(folder: Path) -> bool:
@@ -157,7 +202,7 @@ def refuse_foreign(targets: Iterable[Path], inputs: Iterable[str | os.PathLike[s
         raise UsageError(refusal(found))
 
 
-def refusal(found: Iterable[Path]) -> str:
+def refusal(found: Iterable[Path | str]) -> str:
     """Return in words that files are in the way which wsiseg does not replace."""
     paths = list(map(str, found))
     more = [f"and {len(paths) - _NAMED} more"] if len(paths) > _NAMED else []
