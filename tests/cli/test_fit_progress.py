@@ -26,7 +26,7 @@ def test_each_line_names_its_repeat(capsys):
         progress.repeat_started(2, 0, 1)
         progress.epoch_done(2, record(1), 0)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "repeat 2/2 goes on after epoch 1"
+    assert lines[0] == "repeat 2/2 resumes after epoch 1"
     assert lines[1].startswith(
         "repeat 2/2 epoch 2/2: loss 1.5000, 1 of 2 steps skipped, channel 1, score 0.750"
     )

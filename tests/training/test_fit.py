@@ -157,14 +157,14 @@ def test_what_another_version_began_is_not_gone_on_with(images, config, tmp_path
         folder.write(replace(record, versions={**record.versions, **versions}))
 
     begun_by(wsiseg="0.0.1")
-    with pytest.raises(UsageError, match=r"begun by wsiseg 0\.0\.1, this is .*--overwrite"):
+    with pytest.raises(UsageError, match=r"started by wsiseg 0\.0\.1, this is .*--overwrite"):
         fit(images, tmp_path / "run", replace(one, repeats=2))
     # Nothing is left to train: what is there is told again.
     fit(images, tmp_path / "run", one)
     begun_by(torch="1.0")
     told = Told()
     fit(images, tmp_path / "run", replace(one, repeats=2), observer=told)
-    assert any("begun with torch 1.0, goes on with" in text for text in told.said)
+    assert any("started with torch 1.0, resumed with" in text for text in told.said)
 
 
 def test_unusable_slides(images, config, tmp_path):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--sampler", type=click.Choice(SAMPLERS),
-    help="How patches are drawn; all but entropy are for comparison.  [default: the preset's]",
+    help="How patches are drawn; the others are for comparison with entropy.  [default: the preset's]",
 )  # fmt: skip
 @click.option(
     "--anchors", type=click.IntRange(0), metavar="N",
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--labels", type=click.Path(path_type=Path, exists=True), metavar="DIR",
     help="Labels matched by name. They never train: they choose epoch, channel and repeat, as in the paper. "
-    "Left out, the agreement with the haematoxylin stain chooses.",
+    "Without labels, agreement with the haematoxylin stain chooses.",
 )  # fmt: skip
 @click.option(
     "--label-images", type=click.Path(path_type=Path, exists=True), metavar="PATH",
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--select", metavar="REPEAT:CHANNEL",
-    help="Take this repeat (from 1; 0 is the consensus) and channel (from 0) for the model; also later, "
+    help="Use this repeat (from 1; 0 is the consensus) and channel (from 0) for the model; also later, "
     "without SLIDES.",
 )  # fmt: skip
 @click.option(
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
 @options.seed_option
 @click.option(
     "--max-minutes", type=click.FloatRange(0, min_open=True), metavar="MIN",
-    help="Begin no epoch after that time. The result then depends on the speed of the machine.",
+    help="Start no new epoch after MIN minutes. The result then depends on the machine's speed.",
 )  # fmt: skip
 @click.option(
     "-w", "--workers", "--num-workers", type=click.IntRange(1),
@@ -92,8 +92,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--threads", type=click.IntRange(1),
-    help="CPU threads that train; the same number gives the same bytes. So small a network gains little by "
-    "more.  [default: 1]",
+    help="CPU threads for training; the same number gives the same bytes. So small a network gains "
+    "little from more.  [default: 1]",
 )  # fmt: skip
 @click.option(
     "-j", "--jobs", type=click.IntRange(1),
@@ -140,7 +140,7 @@ def command(
 
     Leaves RUN/model.safetensors for `wsiseg predict -m RUN`, the scores of every repeat, epoch and channel in
     RUN/metrics.csv, and RUN/report.html, on which you see what was chosen and can choose otherwise with
-    --select. An interrupted run goes on where it was with the same command.
+    --select. Repeat the command to resume an interrupted run.
     """
     if not slides:
         _select_later(output, select)
@@ -191,7 +191,7 @@ def command(
             observer=progress,
         )
     if options.verbosity(ctx) >= 0:
-        click.echo(f"model: {_told(result.choice)}")
+        click.echo(f"model: {_described(result.choice)}")
         use = command_line("wsiseg", "predict", "SLIDES", "-m", output, "-o", "OUT")
         click.echo(f"see {output / 'report.html'}; use it: {use}")
     if result.failures:
@@ -209,10 +209,10 @@ def _select_later(output: Path, select: str | None) -> None:
     from wsiseg.api import reselect
 
     choice = reselect(output, select)
-    click.echo(f"model: {_told(choice)}")
+    click.echo(f"model: {_described(choice)}")
 
 
-def _told(choice: Choice) -> str:
+def _described(choice: Choice) -> str:
     """Return what became the model, and why."""
     name = f"repeat {choice.repeat}" if choice.repeat else "consensus of the repeats"
     inverted = ", inverted" if choice.inverted else ""

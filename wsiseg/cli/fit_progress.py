@@ -60,21 +60,21 @@ class FitProgress(Observer):
             self._bar.stop()
 
     def message(self, text: str) -> None:
-        """See `Observer`."""
+        """Print a line."""
         if not self._quiet:
             self._console.print(text, markup=False)
 
     def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
-        """See `Observer`."""
+        """Start counting a repeat."""
         self._done[repeat], self._epochs[repeat], self._skips[repeat] = done, epochs, 0
         if done:
-            before = "was finished before" if done >= epochs else f"goes on after epoch {done}"
+            before = "was already finished" if done >= epochs else f"resumes after epoch {done}"
             self.message(f"{self._name(repeat)} {before}")
         if self._bar and self._task is not None:
             self._bar.update(self._task, description=self._running(), completed=sum(self._done.values()))
 
     def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
-        """See `Observer`."""
+        """Move the bar."""
         self._trained += 1 / steps
         self._done[repeat] = epoch + (step + 1) / steps
         if self._bar and self._task is not None:
@@ -86,7 +86,7 @@ class FitProgress(Observer):
             )
 
     def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
-        """See `Observer`."""
+        """Print a line an epoch where there is no bar."""
         self._skips[repeat] += record.skips
         score = f", score {record.scores[channel]:.3f}"
         if record.dice is not None:
@@ -101,7 +101,7 @@ class FitProgress(Observer):
             )
 
     def repeat_done(self, repeat: int, folder: Path) -> None:
-        """See `Observer`."""
+        """Do nothing: the last epoch said it all."""
 
     def _name(self, repeat: int) -> str:
         return f"repeat {repeat + 1}/{self._repeats}" if repeat < self._repeats else "consensus"

@@ -43,7 +43,7 @@ class Engine(ABC):
         ----------
         rgb : ndarray of uint8, (H, W, 3)
         table : ndarray of float32, (3, 256, 3)
-            What the network sees of a pixel, see `wsiseg.network.appearance`.
+            What the network sees of a pixel: a lookup table of each colour's 256 values.
         inner : pair of slices, optional
             Rows and columns that are wanted, with their bounds; all if left out.
 
@@ -60,7 +60,7 @@ def make_engine(model: Model, device: str = "auto") -> Engine:
     ----------
     model : Model
     device : {"auto", "cpu", "cuda", "cuda:N", "mps"}
-        See `wsiseg.network.device.resolve_device`.
+        `auto` takes CUDA, then MPS, then the CPU.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class FusedEngine(Engine):
     def confidence(
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
     ) -> Confidence:
-        """See `Engine.confidence`."""
+        """Return the confidence of a nucleus for each pixel that is wanted."""
         return self._network.run(rgb, table, inner)
 
 
@@ -109,7 +109,7 @@ class TorchEngine(Engine):
     def confidence(
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
     ) -> Confidence:
-        """See `Engine.confidence`."""
+        """Return the confidence of a nucleus for each pixel that is wanted."""
         import torch
 
         wanted = inner or (slice(None), slice(None))

@@ -35,7 +35,7 @@ MAX_FILE_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of its network.
+    """The settings in a model file.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ModelInfo:
     threshold : float
         Confidence from which a pixel is taken for nucleus.
     adaptive : bool
-        Whether that is only where to begin, and each slide is given a threshold of its own.
+        Whether `predict` chooses a threshold for each slide, starting from that.
     mpp : float
         Micrometres per pixel at which the network was trained and works.
     input : {"rgb", "stains"}

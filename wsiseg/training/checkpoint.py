@@ -74,7 +74,7 @@ def load_state(
         _restore(state, header, tensors)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise StoreError(
-            f"{file}: not a checkpoint that this wsiseg can go on from ({error}); remove the folder "
+            f"{file}: not a checkpoint that this wsiseg can resume ({error}); remove the folder "
             f"{folder.name} to train this repeat again"
         ) from error
     return state

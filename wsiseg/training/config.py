@@ -61,7 +61,7 @@ class TrainingConfig:
     mpp : float
         Micrometres per pixel at which the network is trained.
     input : {"rgb", "stains"}
-        What the network sees, see `wsiseg.network.appearance`.
+        What the network sees: colours, or each slide's stains on a common scale.
     classes : int
         K, the number of confidence maps.
     sampler : str
@@ -106,7 +106,7 @@ class TrainingConfig:
     threshold : float
         Confidence from which a pixel is taken for nucleus.
     adaptive : bool
-        Whether `predict` gives each slide a threshold of its own, see `wsiseg.objects.threshold`.
+        Whether `predict` chooses a threshold for each slide.
     invert : bool
         Whether a channel may also show nuclei where it is low (never in the paper).
     takes_last : bool

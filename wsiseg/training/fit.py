@@ -154,7 +154,7 @@ def _resumed(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that goes on: what its parts share."""
+    """What the parts of a run share."""
 
     folder: RunFolder
     config: FitConfig
@@ -228,7 +228,7 @@ class _Run:
     def conclude(self, states: Mapping[int, RepeatState], outcome: str) -> Choice:
         """Write everything that follows from the states: models, metrics, run.json."""
         if not states:
-            raise UsageError(f"{self.folder.path}: not one epoch was finished; give it more time")
+            raise UsageError(f"{self.folder.path}: not one epoch was finished; give a larger --max-minutes")
         config = self.config.training
         rows = [row for number, state in states.items() for row in metrics_rows(number, state.history)]
         write_metrics(self.folder.path, rows)

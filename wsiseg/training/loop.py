@@ -34,9 +34,9 @@ def train(
     repeats : sequence of Repeat
         Of one configuration and device; several are trained as one network.
     states : sequence of RepeatState
-        Theirs, changed as training goes on.
+        Their states, changed in place.
     observer : Observer
-        Is told of every step and epoch.
+        Called on every step and epoch.
     goes_on : callable
         Asked when an epoch is in the checkpoints; training ends where it returns False.
     stopped : callable

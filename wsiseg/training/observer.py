@@ -1,4 +1,4 @@
-"""What is told of a training while it goes on; the command line draws its progress bar from it."""
+"""Who watches a training; the command line draws its progress bar from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Is told everything and does nothing with it; subclasses show what they like."""
+    """Is called on every event and does nothing; subclasses override what they show."""
 
     def message(self, text: str) -> None:
         """Take one line for the user."""
@@ -23,14 +23,14 @@ class Observer:
         """Take note of one step; loss and skips are those of the epoch so far."""
 
     def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
-        """Take note of an epoch and of the repeat's best channel so far."""
+        """Take note of a finished epoch and of the repeat's best channel so far."""
 
     def repeat_done(self, repeat: int, folder: Path) -> None:
-        """Take note that a repeat is finished, or as far as it will come."""
+        """Take note that a repeat is finished or stopped."""
 
 
 class InTurn(Observer):
-    """Tells another observer, one thing after another, what several threads say.
+    """Passes the calls of several threads to another observer, one at a time.
 
     Parameters
     ----------
@@ -41,26 +41,26 @@ class InTurn(Observer):
         self._observer, self._lock = observer, Lock()
 
     def message(self, text: str) -> None:
-        """See `Observer`."""
+        """Pass a line on."""
         with self._lock:
             self._observer.message(text)
 
     def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
-        """See `Observer`."""
+        """Pass on that a repeat starts."""
         with self._lock:
             self._observer.repeat_started(repeat, done, epochs)
 
     def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
-        """See `Observer`."""
+        """Pass a step on."""
         with self._lock:
             self._observer.step(repeat, epoch, step, steps, loss, skips)
 
     def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
-        """See `Observer`."""
+        """Pass an epoch on."""
         with self._lock:
             self._observer.epoch_done(repeat, record, channel)
 
     def repeat_done(self, repeat: int, folder: Path) -> None:
-        """See `Observer`."""
+        """Pass on that a repeat is finished."""
         with self._lock:
             self._observer.repeat_done(repeat, folder)

@@ -64,7 +64,7 @@ class RunFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(held_lock(self.path / ".fit.lock"))
-                # What a run that was killed had begun to write.
+                # Files that a killed run left half written.
                 for place in (".", "repeat-[0-9]*", "consensus"):
                     for leftover in self.path.glob(f"{place}/.*.part"):
                         leftover.unlink(missing_ok=True)

@@ -120,7 +120,7 @@ def identity(
 
 
 def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run of something else.
+    """Refuse to resume a run of something else.
 
     Raises
     ------
@@ -143,14 +143,14 @@ def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
     if differences:
         raise UsageError(
             f"{folder}: holds a run of something else ({'; '.join(differences)}); give another folder, "
-            "the same settings to go on with it, or --overwrite to start anew"
+            "the same settings to resume it, or --overwrite to start afresh"
         )
 
 
 def check_versions(
     folder: Path, before: Mapping[str, str], now: Mapping[str, str], observer: Observer
 ) -> None:
-    """Refuse to go on with what another version of wsiseg began; say it where only torch is another.
+    """Refuse to resume a run of another version of wsiseg; say so where only torch differs.
 
     Raises
     ------
@@ -159,13 +159,13 @@ def check_versions(
     """
     if before.get("wsiseg") != now["wsiseg"]:
         raise UsageError(
-            f"{folder}: begun by wsiseg {before.get('wsiseg')}, this is {now['wsiseg']}; go on with "
-            "that version, give another folder, or --overwrite to start anew"
+            f"{folder}: started by wsiseg {before.get('wsiseg')}, this is {now['wsiseg']}; resume with "
+            "that version, give another folder, or --overwrite to start afresh"
         )
     if before.get("torch") != now["torch"]:
         observer.message(
-            f"begun with torch {before.get('torch')}, goes on with {now['torch']}: the model may differ in "
-            "its last digits from that of a run with one of them"
+            f"started with torch {before.get('torch')}, resumed with {now['torch']}: the model may differ in "
+            "the last digits from one trained with a single version"
         )
 
 

@@ -58,14 +58,14 @@ def train_repeats(
     threads : int
         CPU threads of each.
     observer : Observer
-        Is told of everything, by all threads: see `InTurn`.
+        Called by all threads; `InTurn` makes that safe.
     goes_on : callable
-        Asked before any but the first begin and after every epoch; no more is begun once it is False.
+        Asked before each start but the first, and after every epoch; False ends training.
 
     Yields
     ------
     int, RepeatState
-        Place in `repeats` and state, in the order in which they end; last, those that were not begun.
+        Place in `repeats` and state, in the order of finishing; last, those that were not started.
     """
     # Layers draw from torch's one generator: not from several threads at once.
     states = [
@@ -75,15 +75,15 @@ def train_repeats(
     as_one = repeats[0].device.type == "cuda" and can_stack(repeats[0].config)
     waiting = deque(in_step(states, jobs if as_one else 1))
     running: dict[Future[None], list[int]] = {}
-    stop, begun = Event(), False
+    stop, started = Event(), False
     lanes = 1 if as_one else jobs
     pool = ThreadPoolExecutor(lanes, "wsiseg-repeat", torch.set_num_threads, (threads,))
     try:
         while waiting or running:
-            while waiting and len(running) < lanes and (not begun or goes_on()):
-                places, begun = waiting.popleft(), True
-                its_repeats, its_states = [repeats[p] for p in places], [states[p] for p in places]
-                future = pool.submit(train, its_repeats, its_states, observer, goes_on, stop.is_set)
+            while waiting and len(running) < lanes and (not started or goes_on()):
+                places, started = waiting.popleft(), True
+                group, group_states = [repeats[p] for p in places], [states[p] for p in places]
+                future = pool.submit(train, group, group_states, observer, goes_on, stop.is_set)
                 running[future] = places
             if not running:
                 break

@@ -62,7 +62,7 @@ class TrainingSource:
     place_px : int
         Side of such a tissue pixel in frame pixels.
     table : float32 (3, 256, 3)
-        What the network sees of a pixel, see `wsiseg.network.appearance`.
+        What the network sees of a pixel: a lookup table of each colour's 256 values.
     warnings : tuple of str
         What is odd about it, in words.
     """

@@ -16,7 +16,7 @@ from wsiseg.training.step import StepLoss, prepare, step_losses
 from wsiseg.training.stream import Batch
 from wsiseg.training.validation import Scores
 
-# What batch norm calls the number of its batches.
+# torch's name for the number of batches that a batch norm has seen.
 COUNT = "num_batches_tracked"
 
 
@@ -69,7 +69,7 @@ class Stack(Learner):
             prepare(batch, config, repeat.device, generator)
             for batch, repeat, generator in zip(batches, self._repeats, generators, strict=True)
         ]
-        images = torch.stack([its for its, _ in prepared])
+        images = torch.stack([seen for seen, _ in prepared])
         targets = [target for _, target in prepared if target is not None]
         done = step_losses(
             self.network.logits(images),
@@ -80,12 +80,12 @@ class Stack(Learner):
             target_weight=config.target_weight_at(first.epoch),
         )
         self._batches += 1
-        losses = [its.loss for its in done if its.loss is not None]
+        losses = [step.loss for step in done if step.loss is not None]
         if losses:
             self.network.rows.grad = None
             torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
             place = first.epoch * first.steps + first.step
-            moves = torch.tensor([its.loss is not None for its in done], device=images.device)[:, None]
+            moves = torch.tensor([step.loss is not None for step in done], device=images.device)[:, None]
             self._adam(moves, rates(config, place, config.epochs * first.steps))
             self._follow(moves, place)
         return done

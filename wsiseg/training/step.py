@@ -1,4 +1,4 @@
-"""One training step: augment a batch, and add up what its networks are to minimise."""
+"""One training step: augment a batch, and add up the losses."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def step_losses(
     contrasted = contrast(confidence, images, config, generators, features)
     terms = [[] if loss is None else [config.contrastive_weight * loss] for loss in contrasted.losses]
     if target is not None and target_weight > 0:
-        for its, guided in zip(terms, guided_losses(logits, target, config), strict=True):
-            its.append(target_weight * guided)
+        for own, guided in zip(terms, guided_losses(logits, target, config), strict=True):
+            own.append(target_weight * guided)
     return [
         StepLoss(
-            loss=torch.stack(its).sum() if its else None,
+            loss=torch.stack(own).sum() if own else None,
             skipped=config.contrastive_weight > 0 and contrasted.losses[r] is None,
             means=contrasted.means[r],
             entropies=contrasted.entropies[r],
         )
-        for r, its in enumerate(terms)
+        for r, own in enumerate(terms)
     ]

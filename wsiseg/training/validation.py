@@ -98,13 +98,16 @@ class Validation:
         for start in range(0, len(images), chunk):
             with torch.no_grad():
                 maps = logits(images[start : start + chunk]).transpose(2, 3)
-            its_masks = masks[start : start + chunk]
             # Numbers of pixels, exact in float32: (polarities, R, V, K, masks + 1). Row by row: one product
             # over all pixels was a quarter of a GPU's work.
-            parts.append(torch.stack([((m > least).float() @ its_masks).sum(2) for m in (maps, -maps)]))
+            parts.append(
+                torch.stack(
+                    [((m > least).float() @ masks[start : start + chunk]).sum(2) for m in (maps, -maps)]
+                )
+            )
         counts = torch.cat(parts, 2).cpu().double().numpy()
         truth = masks.sum((1, 2)).cpu().double().numpy()[:, None, 1:]
-        return [_scores(its, truth, self.invert) for its in counts.swapaxes(0, 1)]
+        return [_scores(found, truth, self.invert) for found in counts.swapaxes(0, 1)]
 
     def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images and, as 0 and 1, (V, S, S, masks + 1): all pixels and those of each mask."""
@@ -123,7 +126,7 @@ class Validation:
 
 def _scores(counts: Counts, truth: Counts, invert: bool) -> Scores:
     """Score one network: pixels found and those of each mask among them, (polarities, V, K, masks + 1)."""
-    dice = [_dice(its[..., 1:], its[..., :1] + truth) for its in counts]
+    dice = [_dice(found[..., 1:], found[..., :1] + truth) for found in counts]
     # By the last mask: the labels where there are labels.
     inverted = invert & (dice[1][:, -1] > dice[0][:, -1])
     stain, *labelled = np.where(inverted[:, None], dice[1], dice[0]).T.tolist()

@@ -40,7 +40,7 @@ def find_prior(config: TrainingConfig, given: str | os.PathLike[str] | None) -> 
     ----------
     config : TrainingConfig
     given : path-like, optional
-        A model file or run folder; "none" does without; left out, the model that ships, where it fits.
+        A model file or run folder; "none" does without; left out, the model that ships, where it matches.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def find_prior(config: TrainingConfig, given: str | os.PathLike[str] | None) -> 
     model = load_model(given)
     info = model.info
     unlike = [
-        f"{name} is {own}, of this run {wanted}"
+        f"{name} is {own}, but {wanted} in this run"
         for name, own, wanted in (
             ("its input", info.input, config.input),
             ("its resolution", info.mpp, config.mpp),
