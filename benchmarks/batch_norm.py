@@ -79,8 +79,8 @@ def main() -> None:
     whole = [to_input(field.rgb) for field in trained]
     crops = torch.cat([_crop(image, generator) for image in whole for _ in range(3)])
     rows: dict[str, dict[str, list[float]]] = {}
-    for folder in sorted(options.run.glob("repeat-*")):
-        model = load_model(folder)
+    for file in sorted(options.run.glob("repeat-*/model.safetensors")):
+        folder, model = file.parent, load_model(file)
         network = model.network
         on_crops = with_statistics(network, crops.split(BATCH))
         on_whole = with_statistics(network, whole)
