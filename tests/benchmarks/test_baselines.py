@@ -23,6 +23,8 @@ from harness.supervised import SupervisedConfig, mask_loss, train_supervised
 from wsiseg.evaluation import metrics
 from wsiseg.evaluation.labels import read_labels
 
+pytestmark = pytest.mark.slow
+
 PINK, VIOLET = (225, 170, 200), (90, 50, 130)
 
 

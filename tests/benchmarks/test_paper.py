@@ -17,6 +17,8 @@ from scipy import io
 from wsiseg.network.fcnn import FCNN
 from wsiseg.network.model import ModelInfo, save_model
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

@@ -15,6 +15,8 @@ from wsiseg import predict
 from wsiseg.report.batch_index import write_index
 from wsiseg.report.batch_pages import rebuild
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 

@@ -22,6 +22,8 @@ from wsiseg.viewer.content import Content
 from wsiseg.viewer.serve import listening
 from wsiseg.viewer.viewed import open_viewed
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from conftest import Guard
     from playwright.sync_api import Page

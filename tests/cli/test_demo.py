@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from command_line import Command
+
+pytestmark = pytest.mark.slow
 
 
 def test_demo_finds_the_nuclei_that_it_drew(tmp_path: Path, command: Command) -> None:

@@ -18,6 +18,8 @@ import wsiseg
 from wsiseg.cli.main import cli
 from wsiseg.network.model import load_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):

@@ -11,6 +11,8 @@ from command_line import Command
 
 from wsiseg.cli.main import cli
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_report_of_predict_is_made_again(
     tmp_path: Path, small_slide: Path, model_file: Path, command: Command

@@ -14,6 +14,8 @@ from command_line import Command
 
 from wsiseg.errors import shown
 
+pytestmark = pytest.mark.slow
+
 
 def tree(folder: Path) -> set[str]:
     """Return all paths under a folder."""

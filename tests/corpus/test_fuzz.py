@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import command_environment
 
+pytestmark = pytest.mark.slow
+
 FUZZ = Path(__file__).parents[2] / "benchmarks" / "fuzz.py"
 
 

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from wsiseg.cli.main import cli
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "mistakes.md"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from wsiseg.slides.sources import safe_name
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "qupath_import.groovy"
 STAND_IN = Path(__file__).parent / "qupath_stand_in"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from pages import ROOT, pages
 
 import wsiseg
 from wsiseg.cli.main import COMMANDS
+
+pytestmark = pytest.mark.slow
 
 DOCS = ROOT / "docs"
 

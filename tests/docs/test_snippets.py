@@ -14,6 +14,8 @@ from pages import COMMANDS, PYTHON, ROOT, SHORT_FIT, SHOWN, Block, blocks, pages
 
 from wsiseg.cli.main import cli
 
+pytestmark = pytest.mark.slow
+
 # Pages that begin with nothing computed.
 FROM_NOTHING = {"README.md", "first-slide.md"}
 

@@ -24,6 +24,8 @@ from wsiseg.inference.graph import StageResult, Task
 from wsiseg.inference.remote import connected
 from wsiseg.store.states import Key, Stage
 
+pytestmark = pytest.mark.slow
+
 # Small tiles: many of them, so that there is a middle of the run in which to kill something.
 TILE_PX = 128
 SOME = 15

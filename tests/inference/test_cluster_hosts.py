@@ -16,6 +16,8 @@ from command_line import command_environment
 from dask_processes import scheduler, worker
 from outputs import digests, predicted
 
+pytestmark = pytest.mark.slow
+
 TILE_PX = 300
 
 

@@ -15,6 +15,8 @@ import pytest
 from dask_processes import predicting, running, scheduler, until, worker
 from outputs import digests, predicted
 
+pytestmark = pytest.mark.slow
+
 TILE_PX = 128
 NAMES = ("a", "b", "c")
 START_S = 8.0

@@ -104,6 +104,7 @@ def test_what_is_in_the_way_is_named_and_stays(
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_holds_its_own_outputs(
     tmp_path: Path, small_slide: Path, model_file: Path, command: Command
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_finished_slide_keeps_its_row_when_its_file_is_gone(
     assert f" kept {slides[0]}: " in (out / "wsiseg.log").read_text()
 
 
+@pytest.mark.slow
 def test_fit_and_predict_keep_out_of_each_others_folders(
     tmp_path: Path, small_slide: Path, model_file: Path, command: Command
 ) -> None:
@@ -198,6 +200,7 @@ def test_fit_and_predict_keep_out_of_each_others_folders(
     assert "holds a run of `wsiseg predict`" in done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_report_and_demo_keep_what_is_not_theirs(
     tmp_path: Path, small_slide: Path, model_file: Path, command: Command
 ) -> None:

@@ -10,6 +10,8 @@ from command_line import command_environment
 
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

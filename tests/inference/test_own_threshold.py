@@ -59,6 +59,7 @@ def test_the_same_threshold_given_finds_the_same_nuclei(
     assert {n: digests(tmp_path, "field")[n] for n in names} == {n: digests(out, "field")[n] for n in names}
 
 
+@pytest.mark.slow
 def test_on_a_slide_tiles_and_workers_change_nothing(svs_slide: Path, adaptive: Path, tmp_path: Path) -> None:
     predicted(svs_slide, tmp_path / "a", adaptive, tile_px=2048, workers=1)
     predicted(svs_slide, tmp_path / "b", adaptive, tile_px=300, workers=3)
@@ -66,6 +67,7 @@ def test_on_a_slide_tiles_and_workers_change_nothing(svs_slide: Path, adaptive: 
     assert 0.2 <= SlideStore(tmp_path / "a" / "slide.zarr").threshold <= 0.8
 
 
+@pytest.mark.slow
 def test_a_region_has_the_threshold_of_its_slide(svs_slide: Path, adaptive: Path, tmp_path: Path) -> None:
     whole = predicted(svs_slide, tmp_path / "whole", adaptive)[0]
     drawn = np.zeros((118, 150), np.uint8)

@@ -20,6 +20,8 @@ from wsiseg.inference import slide as slide_module
 from wsiseg.inference.outputs import Observer
 from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
+pytestmark = pytest.mark.slow
+
 SLIDES = 8
 
 

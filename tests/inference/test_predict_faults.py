@@ -18,6 +18,8 @@ from wsiseg.inference import pipeline
 from wsiseg.inference.outputs import Observer
 from wsiseg.store.slide_store import SlideStore
 
+pytestmark = pytest.mark.slow
+
 AMPLE_KIB = 64 << 10
 
 

@@ -33,6 +33,8 @@ from wsiseg.store.numbering import numbered_nuclei, sorted_keys
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Key, Stage, State
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, svs_slide: Path, model_file: Path) -> dict[str, str]:

@@ -30,6 +30,8 @@ from wsiseg.slides import open_slide
 from wsiseg.slides.view import SlideView
 from wsiseg.store.slide_store import SlideStore
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("WSISEG_EXAMPLES", "8"))
 TILES = (64, 100, 256, 333, 1024, 2048)
 

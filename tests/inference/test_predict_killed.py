@@ -18,6 +18,8 @@ from outputs import digests, predicted
 
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
+pytestmark = pytest.mark.slow
+
 KILLS = 24
 WORKERS = 2
 

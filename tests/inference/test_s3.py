@@ -30,6 +30,8 @@ from wsiseg.machine.locks import BusyError, held
 from wsiseg.slides.sources import SlideSource
 from wsiseg.store.states import Key
 
+pytestmark = pytest.mark.slow
+
 TILE_PX = 256
 
 

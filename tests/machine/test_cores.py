@@ -9,6 +9,8 @@ import sys
 import pytest
 from command_line import command_environment
 
+pytestmark = pytest.mark.slow
+
 SAYS = "import os, sys; print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
 
 

@@ -17,6 +17,8 @@ from wsiseg.training.observer import Observer
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import parse_selection
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:

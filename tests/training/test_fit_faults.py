@@ -18,6 +18,8 @@ from wsiseg.errors import StoreError
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.observer import Observer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def short(config: TrainingConfig) -> TrainingConfig:

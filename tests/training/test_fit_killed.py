@@ -16,6 +16,8 @@ from wsiseg.training.config import TrainingConfig, from_json
 from wsiseg.training.fit import read_states
 from wsiseg.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 
 

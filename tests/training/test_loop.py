@@ -12,6 +12,8 @@ from wsiseg.training.loop import snapshot_epochs
 from wsiseg.training.observer import Observer
 from wsiseg.training.state import new_state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def repeats(images, config, tmp_path):

@@ -18,6 +18,8 @@ from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.side_by_side import SPARE_BYTES, repeats_at_once, step_bytes, train_repeats
 from wsiseg.training.state import new_state
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -12,6 +12,8 @@ from wsiseg.network.fcnn import FCNN
 from wsiseg.network.stacked import StackedFCNN, read_row, row_of, statistics
 from wsiseg.training.stacked import can_stack
 
+pytestmark = pytest.mark.slow
+
 
 def networks_of(count: int, classes: int = 2) -> list[FCNN]:
     torch.manual_seed(0)

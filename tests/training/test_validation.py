@@ -7,6 +7,8 @@ import pytest
 
 from wsiseg.training.validation import mean_dice
 
+pytestmark = pytest.mark.slow
+
 
 def test_mean_dice_of_hand_worked_masks():
     truth = np.array([[[1, 1, 0, 0]], [[0, 0, 0, 0]], [[1, 0, 0, 0]]], bool)

@@ -13,6 +13,8 @@ from wsiseg.training.guided.consensus import consensus_target, rounded
 from wsiseg.training.guided.prior import find_prior
 from wsiseg.training.presets import preset
 
+pytestmark = pytest.mark.slow
+
 GREY = np.full((80, 80, 3), 150, np.uint8)
 
 
