@@ -37,11 +37,13 @@ _WHOLE = np.float32(1.5 * 2**23)
 _C2, _C3, _C4, _C5 = (np.float32(value) for value in (0.4999923, 0.16667115, 0.04189035, 0.00831251))
 _SCALE, _OFFSET = np.float32(0.95), np.float32(0.05)
 
-_inlined = njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-_compiled = njit(error_model="numpy", nogil=True, cache=True)
+_INLINED = {
+    "error_model": "numpy", "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
+_COMPILED = {"error_model": "numpy", "nogil": True, "cache": True}
 
 
-@_inlined
+@njit(**_INLINED)
 def _exp(t):
     """Return exp(t) for t <= 0."""
     t = at_least(t, splat(_LOWEST))
@@ -52,12 +54,12 @@ def _exp(t):
     return times_power_of_two(fma(tail, square, r + splat(_ONE)), shifted)
 
 
-@_inlined
+@njit(**_INLINED)
 def _elu(z):
     return where_negative(z, _exp(z) - splat(_ONE), z)
 
 
-@_inlined
+@njit(**_INLINED)
 def _transform(x, step, size, channels, cols, begin, end, out):
     """Write what F(4, 3) multiplies of the six rows that a step sees: (SEEN, channels, cols)."""
     part = channels * cols
@@ -77,7 +79,7 @@ def _transform(x, step, size, channels, cols, begin, end, out):
             store(out, at + 5 * part, fma(splat(_FOUR), b, fma(splat(_MINUS_FIVE), d, f)))
 
 
-@_inlined
+@njit(**_INLINED)
 def _convolve(
     seen, channels, cols, begin, end, dilation, weights, first, bias, products, out, to, apart, adds
 ):
@@ -112,7 +114,7 @@ def _convolve(
                 store(out, at + 3 * apart, row3)
 
 
-@_compiled
+@njit(**_COMPILED)
 def look_up(rgb, table, lines, left):
     """Write what the network sees, as `network_input` does, to where the stem looks for it."""
     height, width, _ = rgb.shape
@@ -125,7 +127,7 @@ def look_up(rgb, table, lines, left):
                 lines[row + 1 + INPUT_BEHIND, k, left + col] = _SCALE * value + _OFFSET
 
 
-@_compiled
+@njit(**_COMPILED)
 def run_layers(steps, layers, first_weights, weights, biases, memory, cols, edge):
     """Go through the steps of a plan; `edge` is the first column behind the window."""
     outputs = biases.shape[1]
@@ -154,7 +156,7 @@ def run_layers(steps, layers, first_weights, weights, biases, memory, cols, edge
                     memory[at : at + TILE_PX] = _ZERO
 
 
-@_compiled
+@njit(**_COMPILED)
 def run_head(lines, left, wanted, head, out):
     """Write the sigmoid of a weighted sum of the channels, row after row."""
     channels, cols = lines.shape[1:]
