@@ -128,14 +128,14 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
     claim.check()
     run.observer.phase("finishing")
     _check_complete(job)
-    _describe(report, store, extent, tally, slide.warnings)
+    _describe(report, store, extent, tally, view.warnings)
     _put_in_place(store, outputs, report)
     report.seconds = round(time.perf_counter() - started, 2)
     return report
 
 
 def _view_of(slide: Slide, source: SlideSource, run: Run) -> SlideView:
-    view = SlideView(slide, run.config.mpp or run.model.info.mpp, slide_mpp=source.mpp)
+    view = SlideView(slide, run.config.mpp or run.model.info.mpp, source.given, source.forced)
     if view.width < 1 or view.height < 1:
         raise SlideError(source.path, f"is smaller than one pixel at {view.mpp:g} um/px; check --slide-mpp")
     return view
@@ -306,6 +306,7 @@ def _describe(
     if begun_with != report.engine:
         # The network's rounding differs between engines.
         warnings = (*warnings, f"begun with {begun_with}, ended with {report.engine}")
+    warnings = (*warnings, *store.tissue.remarks)
     if not extent.blocks:
         warnings = (
             *warnings,

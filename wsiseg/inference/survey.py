@@ -112,6 +112,7 @@ def survey(
             pixels = sum((box.width + 2 * RADIUS_PX) * (box.height + 2 * RADIUS_PX) for box in boxes)
             known |= {
                 "tissue_share": found.share,
+                "warnings": (*view.warnings, *found.remarks),
                 "tissue_mm2": found.share * width * height * mpp_l0**2 * 1e-6,
                 "network_mpp": view.mpp,
                 "megapixels": sum(box.width * box.height for box in boxes) / 1e6,

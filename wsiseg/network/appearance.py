@@ -18,6 +18,8 @@ HED_OPTICAL_DENSITY = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0
 # A tissue pixel is darker than this mean optical density.
 TISSUE_DENSITY = 0.1
 MIN_TISSUE_PX = 1000
+# With this, or darker, scanners fill what they did not scan.
+UNSCANNED = 10
 # Standardised stains lie mostly within (0, 1): the mean at CENTRE, a standard deviation is SPREAD.
 CENTRE, SPREAD = 0.4, 0.15
 
@@ -31,7 +33,10 @@ class StainScale:
 
     @classmethod
     def of(cls, rgb: npt.NDArray[np.uint8]) -> StainScale:
-        """Measure pixels of a slide, uint8 (..., 3); all count where little is tissue; none gives (0, 1)."""
+        """Measure pixels of a slide, uint8 (..., 3); all count where little is tissue; none gives (0, 1).
+
+        Glass and what was not scanned (white or black) are no tissue.
+        """
         pixels = rgb.reshape(-1, 3)
         if not len(pixels):
             return cls((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -40,6 +45,8 @@ class StainScale:
         count, total, squares = _moments(pixels, _density(), TISSUE_DENSITY)
         if count < MIN_TISSUE_PX:
             count, total, squares = _moments(pixels, _density(), -1.0)
+        if not count:
+            return cls((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         centre, separation = total / count, _separation()
         covariance = separation.T @ (squares / count - np.outer(centre, centre)) @ separation
         mean, sd = centre @ separation, np.sqrt(np.maximum(np.diag(covariance), 0)) + 1e-3
@@ -93,7 +100,8 @@ def _moments(pixels, density, least):
     total, squares = np.zeros(3), np.zeros((3, 3))
     for i in range(pixels.shape[0]):
         red, green, blue = density[pixels[i, 0]], density[pixels[i, 1]], density[pixels[i, 2]]
-        if (red + green + blue) / 3 > least:
+        unscanned = max(pixels[i, 0], pixels[i, 1], pixels[i, 2]) <= UNSCANNED
+        if (red + green + blue) / 3 > least and not unscanned:
             count += 1
             total[0] += red
             total[1] += green

@@ -22,12 +22,15 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
 LEAST_NUCLEI = 100
 # Solidity that the network's own word on what is nucleus is worth, for each squared e-fold of their area.
 CHANGE = 0.07
+# Standard errors of the mean solidity by which a threshold may be worse than the best and count as good.
+TOLERANCE = 0.5
 
 
 class Convexity(NamedTuple):
-    """Nuclei at one threshold: mean solidity weighted by area, their area (um2), and their number."""
+    """Nuclei at one threshold: mean solidity weighted by area, its standard error, their area and number."""
 
     solidity: float
+    error: float
     area_um2: float
     nuclei: int
 
@@ -42,7 +45,10 @@ def most_convex(
     """Return the threshold from 0.2 to 0.8 at which the nuclei in some windows are most convex.
 
     What counts is their mean solidity (area over that of the convex hull), weighted by area, less
-    0.07 ln(area / area at the usual threshold)^2: where shapes say little, the threshold stays.
+    0.07 ln(area / area at the usual threshold)^2. Of all thresholds within half a standard error of the best
+    the nearest to the usual one is taken (after Breiman et al., Classification and Regression Trees, 1984,
+    section 3.4.3; half, as the same nuclei are compared): what shapes cannot tell apart must not depend on
+    chance.
 
     Parameters
     ----------
@@ -66,18 +72,25 @@ def most_convex(
         return found[k].solidity - CHANGE * math.log(found[k].area_um2 / found[0].area_um2) ** 2
 
     enough = [k for k in range(len(tried)) if found[k].nuclei >= LEAST_NUCLEI]
-    return tried[max(enough, key=worth)]
+    best = max(enough, key=worth)
+    as_good = [k for k in enough if worth(k) >= worth(best) - TOLERANCE * found[best].error]
+    return tried[min(as_good, key=lambda k: (round(abs(tried[k] - usual), 6), -worth(k)))]
 
 
 def convexity(
     windows: Sequence[NDArray[np.uint8]], mpp: float, config: ObjectsConfig, threshold: float
 ) -> Convexity:
     """Return how convex the nuclei in some windows are at a threshold, see `most_convex`."""
-    within, whole, nuclei = 0.0, 0.0, 0
-    for confidence in windows:
-        table = describe(segment_whole(confidence, mpp, config, threshold), None, mpp, 1.0, config)
-        area = table["area_um2"].to_numpy()
-        within += float(area @ table["solidity"].to_numpy())
-        whole += float(area.sum())
-        nuclei += len(area)
-    return Convexity(within / whole if whole else 0.0, whole, nuclei)
+    tables = [
+        describe(segment_whole(window, mpp, config, threshold), None, mpp, 1.0, config) for window in windows
+    ]
+    area, solidity = (
+        np.concatenate([np.zeros(0), *(table[name].to_numpy() for table in tables)])
+        for name in ("area_um2", "solidity")
+    )
+    whole = float(area.sum())
+    if not whole:
+        return Convexity(0.0, 0.0, 0.0, 0)
+    mean = float(area @ solidity) / whole
+    error = math.sqrt(float(area**2 @ (solidity - mean) ** 2)) / whole
+    return Convexity(mean, error, whole, len(area))

@@ -16,19 +16,30 @@ class Tissue:
     Parameters
     ----------
     mask : ndarray of bool, (rows, cols)
-        Whether there is tissue; mask pixel (row, col) covers level-0 x from col * scale_l0 to
+        Where nuclei are looked for; mask pixel (row, col) covers level-0 x from col * scale_l0 to
         (col + 1) * scale_l0, and y likewise.
     scale_l0 : float
         Level-0 pixels per mask pixel.
+    core : ndarray of bool, (rows, cols), optional
+        The tissue without the margin in which nuclei are looked for too; the mask if left out.
+    remarks : tuple of str
+        What does not look like stained tissue on glass, in words.
     """
 
     mask: NDArray[np.bool_]
     scale_l0: float
+    core: NDArray[np.bool_] | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def without_margin(self) -> NDArray[np.bool_]:
+        """The mask without its margin: what counts as tissue in areas and densities, (rows, cols)."""
+        return self.mask if self.core is None else self.core
 
     @property
     def share(self) -> float:
-        """Part of the slide that is tissue, 0 to 1."""
-        return float(self.mask.mean())
+        """Part of the slide that is tissue, margin left out, 0 to 1."""
+        return float(self.without_margin.mean())
 
     def meets(self, x0_l0: float, y0_l0: float, x1_l0: float, y1_l0: float) -> bool:
         """Whether a level-0 rectangle touches a mask pixel that is tissue."""

@@ -6,6 +6,8 @@ glass at all, or no tissue at all.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,9 +24,24 @@ SPECK_SHARE = 0.01
 HOLE_UM2 = 60_000.0
 PEN_UM2 = 2_000.0
 PEN_MARGIN_UM = 24.0
+# haematoxylin alone, as on slides stained for DAB: blue that differs from grey more than dust does
+PALE_OD, PALE_CHROMA_OD = 0.05, 0.02
+# with which scanners fill what they did not scan; averages at its edge are a little lighter
+UNSCANNED = 10
+# ink is even over this distance, tissue never: nuclei, gaps and fibres show in means of 8 um
+EVEN_UM, EVEN_RANGE, EVEN_OD, EVEN_UM2 = 24.0, 0.12, 0.3, 800.0
+# what is even over more than a broad pen's stroke is a stain without texture
+STROKE_UM = 1000.0
 
 
-def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+class Detected(NamedTuple):
+    """Tissue, and what is computed: the tissue and a margin around it; both bool (rows, cols)."""
+
+    core: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+
+
+def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None = None) -> Detected:
     """Return where a picture shows tissue.
 
     Parameters
@@ -37,28 +54,60 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
 
     Returns
     -------
-    ndarray of bool, (rows, cols)
+    Detected
     """
     import cv2
 
     density = optical_density(rgb)
     density -= glass_density(rgb, density)
+    # what was not scanned is as good as glass; at its edge it is mixed with what was
+    density[grown(unscanned(rgb), 1.0)] = 0
+    even = is_even(density, mpp)
     sigma = SMOOTH_UM / mpp
     if sigma > 0.3:
         blurred = cv2.GaussianBlur(density, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
         density = np.asarray(blurred, np.float32)
     red, green, blue = np.moveaxis(density, -1, 0)
     # DAB absorbs blue most: known by being dense and coloured
-    coloured = density.max(axis=-1) - density.min(axis=-1) > COLOURED_SHARE * green
-    stained = (green - 0.5 * (red + blue) > CHROMA_OD) | ((green > DENSE_OD) & coloured)
-    pen = grown(without_specks(pen_ink(density), PEN_UM2 / mpp**2), PEN_MARGIN_UM / mpp)
+    chroma = density.max(axis=-1) - density.min(axis=-1)
+    stained = green - 0.5 * (red + blue) > CHROMA_OD
+    stained |= (green > DENSE_OD) & (chroma > COLOURED_SHARE * green)
+    stained |= (green > PALE_OD) & (chroma > PALE_CHROMA_OD)
+    # what is even is the middle of a stroke only
+    middles = grown(without_specks(even, EVEN_UM2 / mpp**2), EVEN_UM / 2 / mpp)
+    pen = grown(without_specks(pen_ink(density), PEN_UM2 / mpp**2) | middles, PEN_MARGIN_UM / mpp)
     tissue = stained & ~pen
     if known is not None:
         tissue &= known
     tissue = closed(tissue, CLOSE_UM / mpp)
     tissue = filled(tissue, HOLE_UM2 / mpp**2)
-    tissue = without_specks(tissue, min(SPECK_UM2 / mpp**2, SPECK_SHARE * tissue.size))
-    return grown(tissue, MARGIN_UM / mpp) & ~pen
+    tissue = without_specks(tissue, min(SPECK_UM2 / mpp**2, SPECK_SHARE * tissue.size)) & ~pen
+    return Detected(tissue, grown(tissue, MARGIN_UM / mpp) & ~pen)
+
+
+def unscanned(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a picture is black, as scanners fill what they did not scan."""
+    return np.asarray(rgb.max(axis=-1) <= UNSCANNED, np.bool_)
+
+
+def is_even(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
+    """Return where a dense colour, not eosin's, does not change over 24 um, in parts no broader than a pen.
+
+    On what was smoothed to 8 um.
+    """
+    import cv2
+
+    side = max(1, round(SMOOTH_UM / mpp))
+    means = np.asarray(cv2.blur(density, (side, side)) if side > 1 else density, np.float32)
+    reach = max(3, round(EVEN_UM / mpp) | 1)
+    window = np.ones((reach, reach), np.uint8)
+    spread = (cv2.dilate(means, window) - cv2.erode(means, window)).max(axis=-1)
+    red, green = means[..., 0], means[..., 1]
+    darkest = np.maximum(red, green)
+    even = (darkest > EVEN_OD) & (red > 0.4 * green) & (spread < EVEN_RANGE * darkest)
+    half = STROKE_UM / 2 / mpp
+    broad = cv2.distanceTransform(even.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > half
+    return np.asarray(even & ~grown(broad, half + reach), np.bool_)
 
 
 def optical_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -70,10 +119,11 @@ def optical_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 def glass_density(rgb: NDArray[np.uint8], density: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the density of bare glass in red, green and blue, (3,): that of the brightest hundredth.
 
-    Pure white, with which scanners fill what they did not scan, is left out. A slide without glass has a
-    brightest hundredth too: so the result is limited to what glass and lamp can do, and is grey beyond that.
+    Pure white and black, with which scanners fill what they did not scan, are left out. A slide without glass
+    has a brightest hundredth too: so the result is limited to what glass and lamp can do, and is grey beyond
+    that.
     """
-    scanned = density[(rgb < 253).any(axis=-1)]
+    scanned = density[(rgb < 253).any(axis=-1) & ~unscanned(rgb)]
     if scanned.size == 0:
         return np.zeros(3, np.float32)
     bright = scanned[:, 1] <= np.quantile(scanned[:, 1], 0.02)
@@ -82,13 +132,14 @@ def glass_density(rgb: NDArray[np.uint8], density: NDArray[np.float32]) -> NDArr
 
 
 def pen_ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return where the colour is that of ink (or of nothing scanned: black) and of no stain.
+    """Return where the colour is that of ink and of no stain.
 
-    Haematoxylin, eosin and DAB absorb more green than red; red ink absorbs blue as eosin does not, and no red
-    as DAB does not; black ink absorbs all alike.
+    Haematoxylin, eosin and DAB absorb more green than red, but for haematoxylin alone, which is pale; red ink
+    absorbs blue as eosin does not, and no red as DAB does not; black ink absorbs all alike.
     """
     red, green, blue = np.moveaxis(density, -1, 0)
-    blue_or_green = (red > 0.15) & (red > 1.15 * green)
+    blue_or_green = ((red > 0.15) & (red > 1.6 * green)) | ((red > 0.5) & (red > 1.15 * green))
+    blue_or_green |= (red > 0.6) & (red > 1.02 * green)
     reddish = (green > 0.45) & (blue > 0.74 * green) & (red < 0.3 * green)
     black = (green > 0.6) & (blue > 0.85 * green) & (red > 0.8 * green)
     return np.asarray(blue_or_green | reddish | black, np.bool_)

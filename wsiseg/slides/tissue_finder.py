@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from wsiseg.config import TissueConfig
+from wsiseg.slides.looks import odd_looks
 from wsiseg.slides.overview import read_overview
 from wsiseg.slides.slide import Slide
 from wsiseg.slides.tissue import Tissue
@@ -53,9 +54,11 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
     width, height = slide.dimensions
     finest_useful = max(min(width, height) / SHORTEST_SIDE_PX, math.sqrt(width * height / FINE_MASK_PX))
     overview = read_overview(slide, max(1.0, min(scale_l0, finest_useful)))
-    mask = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
+    found = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
     # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
-    return Tissue(mask | ~overview.known, overview.scale_l0)
+    lost = ~overview.known
+    remarks = odd_looks(overview.rgb, overview.known, bool(found.core.any()))
+    return Tissue(found.mask | lost, overview.scale_l0, found.core | lost, remarks)
 
 
 def whole_tissue(slide: Slide, config: TissueConfig, computed: Tissue, slide_mpp: float) -> Tissue:

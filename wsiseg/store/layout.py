@@ -175,8 +175,9 @@ def _image(
 
 
 def _write_tissue(group: zarr.Group, tissue: Tissue) -> None:
-    mask = group.create_array(names.TISSUE, data=tissue.mask.astype(np.uint8), dimension_names=("y", "x"))
-    mask.attrs["scale_l0"] = tissue.scale_l0
+    parts = (tissue.mask.astype(np.uint8) + tissue.without_margin).astype(np.uint8)
+    mask = group.create_array(names.TISSUE, data=parts, dimension_names=("y", "x"))
+    mask.attrs.update({"scale_l0": tissue.scale_l0, "remarks": list(tissue.remarks)})
 
 
 def _states(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:

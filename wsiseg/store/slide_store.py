@@ -157,7 +157,9 @@ class SlideStore:
         """What is computed."""
         stored = self.array(names.TISSUE)
         scale_l0 = float(stored.attrs["scale_l0"])  # type: ignore[arg-type]
-        return Tissue(np.asarray(stored[:]) > 0, scale_l0)
+        parts = np.asarray(stored[:])
+        remarks = tuple(map(str, stored.attrs["remarks"]))  # type: ignore[arg-type]
+        return Tissue(parts > 0, scale_l0, parts > 1, remarks)
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array of the store as Zarr sees it, by its path (see `wsiseg.store.names`)."""

@@ -154,8 +154,10 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
         view.read(Box(0, 0, crop, crop))
         is_image = _is_image(source.path, slide.dimensions, len(slide.level_dimensions))
         places, place_px, table = None, 0, rgb_table()
+        warnings = view.warnings
         if not is_image or config.input == "stains":
             found = find_tissue(slide, tissue, view.slide_mpp)
+            warnings += found.remarks
             if not is_image:
                 places, place_px = _tissue_places(view, found, config.seed)
             if config.input == "stains":
@@ -174,7 +176,7 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
             places=places,
             place_px=place_px,
             table=table,
-            warnings=view.warnings,
+            warnings=warnings,
         )
 
 
