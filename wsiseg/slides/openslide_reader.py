@@ -89,7 +89,7 @@ class OpenSlideSlide(Slide):
             tuple(handle.level_dimensions[k] for k in self._levels),
             _statements(properties, vendor, layout),
             properties,
-            tuple(dict.fromkeys((*warnings, *left_out))),
+            tuple(dict.fromkeys((*warnings, *left_out, *_offset(_bounds(properties))))),
             bounds=_bounds(properties),
         )
 
@@ -228,6 +228,16 @@ def _statements(
         power = Statement.of_power(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
         said = said if power is None else (*said, power)
     return said
+
+
+def _offset(bounds: tuple[int, int, int, int] | None) -> tuple[str, ...]:
+    """Return the remark that a slide deserves whose scan does not begin at its corner."""
+    if bounds is None or bounds[:2] == (0, 0):
+        return ()
+    return (
+        f"its scan begins at x {bounds[0]}, y {bounds[1]}: coordinates count from the slide's corner, QuPath "
+        "shows the scan alone (see the tutorial on QuPath)",
+    )
 
 
 def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
