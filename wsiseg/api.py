@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsiseg.config import PredictConfig
+from wsiseg.config import PredictConfig, predict_config
 from wsiseg.inference.batch import predict_slides
-from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.outputs import Observer
 from wsiseg.inference.places import output_place
 from wsiseg.machine.allocator import share_arenas
 from wsiseg.machine.cores import wait_asleep
 from wsiseg.machine.user_folders import work_folder
 from wsiseg.network.model import Model, load_model
 from wsiseg.report.batch_pages import PagesInShadow
+from wsiseg.report.notebook import NotebookProgress, Reports, in_notebook
 from wsiseg.report.slide_preview import draw_preview
 from wsiseg.slides.sources import SlideSource, expand
 
@@ -35,9 +36,25 @@ def predict(
     *,
     slide_mpp: float | None = None,
     force_slide_mpp: bool = False,
+    threshold: float | None = None,
+    min_area: float | None = None,
+    certainty: float | None = None,
+    no_splitting: bool = False,
+    simplify: float | None = None,
+    tissue_mask: PathLike | None = None,
+    no_tissue: bool = False,
+    mpp: float | None = None,
+    tile_size: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    reader: str | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    gzip: bool = False,
+    split: int | None = None,
     config: PredictConfig | None = None,
     observer: Observer | None = None,
-) -> list[SlideReport]:
+) -> Reports:
     """Segment the nuclei of slides; leave a Zarr store, GeoJSON, Parquet, preview and report for each.
 
     Parameters
@@ -53,14 +70,27 @@ def predict(
         Micrometres per level-0 pixel of slides that do not say it themselves.
     force_slide_mpp : bool
         Whether the resolution given by the user stands even where a slide says something else.
+    threshold : float, optional
+        Confidence from which a pixel is nucleus, 0 to 1; the slide's own if left out.
+    min_area, certainty, no_splitting, simplify
+        Smallest nucleus in um2, how sure a nucleus must be, whether touching nuclei stay in one piece, how
+        exact outlines are in um; defaults as in `ObjectsConfig`.
+    tissue_mask, no_tissue
+        A mask (PNG or GeoJSON) of what is computed, or whether the whole slide is.
+    mpp : float, optional
+        Resolution at which the network works, in um per pixel; the model's if left out.
+    tile_size, workers, device, reader, scheduler, overwrite, gzip, split
+        As in `PredictConfig`, which has the defaults.
     config : PredictConfig, optional
+        All settings at once; those given by name overrule it.
     observer : Observer, optional
-        Is told of the progress.
+        Is told of the progress; in a notebook a progress bar is shown if it is left out.
 
     Returns
     -------
-    list of SlideReport
-        What became of each slide; a slide that failed is in it with its cause.
+    Reports
+        A list of SlideReport: what became of each slide; a slide that failed is in it with its cause. A
+        notebook shows it as a table with previews.
 
     Raises
     ------
@@ -69,12 +99,32 @@ def predict(
     """
     sources = _expanded(slides, slide_mpp, force_slide_mpp)
     loaded = model if isinstance(model, Model) else load_model(model)
-    config = config or PredictConfig()
+    settings = predict_config(
+        config,
+        threshold=threshold,
+        min_area=min_area,
+        certainty=certainty,
+        no_splitting=no_splitting,
+        simplify=simplify,
+        tissue_mask=tissue_mask,
+        no_tissue=no_tissue,
+        mpp=mpp,
+        tile_size=tile_size,
+        workers=workers,
+        device=device,
+        reader=reader,
+        scheduler=scheduler,
+        overwrite=overwrite,
+        gzip=gzip,
+        split=split,
+    )
+    watching = observer or (NotebookProgress(len(sources)) if in_notebook() else Observer())
     with (
         output_place(output, work_folder()) as place,
-        PagesInShadow(place.folder, config.reader, observer or Observer()) as watcher,
+        PagesInShadow(place.folder, settings.reader, watching) as watcher,
     ):
-        return predict_slides(sources, place.folder, loaded, config, draw_preview, watcher, place)
+        reports = predict_slides(sources, place.folder, loaded, settings, draw_preview, watcher, place)
+    return Reports(reports, output)
 
 
 def fit(
@@ -85,6 +135,28 @@ def fit(
     slide_mpp: float | None = None,
     force_slide_mpp: bool = False,
     label_images: PathLike | Sequence[PathLike] | None = None,
+    preset: str | None = None,
+    repeats: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    similarity: str | None = None,
+    inter: str | None = None,
+    sampler: str | None = None,
+    anchors: int | None = None,
+    no_invert: bool = False,
+    select: str | None = None,
+    prior: str | None = None,
+    mpp: float | None = None,
+    tissue_mask: PathLike | None = None,
+    no_tissue: bool = False,
+    seed: int | None = None,
+    max_minutes: float | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    jobs: int | None = None,
+    device: str | None = None,
+    reader: str | None = None,
+    overwrite: bool = False,
     config: FitConfig | None = None,
     observer: FitObserver | None = None,
 ) -> FitResult:
@@ -108,8 +180,17 @@ def fit(
     label_images : path-like or sequence of path-like, optional
         Images of the labels, where they are not those of `slides`: what is trained on slides can be chosen by
         labelled fields of others. Their resolution is given as that of slides is.
+    preset : str, optional
+        "default" or "paper".
+    repeats, epochs, batch_size, similarity, inter, sampler, anchors, no_invert, mpp, seed
+        Settings of the training that differ from the preset's, see `TrainingConfig`.
+    tissue_mask, no_tissue
+        A mask (PNG or GeoJSON) of what is used of the slides, or whether all of it is.
+    select, prior, max_minutes, workers, threads, jobs, device, reader, overwrite
+        As in `FitConfig`.
     config : FitConfig, optional
-        The preset `default` if left out.
+        All settings at once, the preset `default` if left out; those given by name overrule it. A preset
+        given by name replaces its training.
     observer : Observer, optional
         Is told of the progress.
 
@@ -134,14 +215,39 @@ def fit(
     wait_asleep()
     from wsiseg.report.training_run import draw_run
     from wsiseg.training.fit import fit_slides
-    from wsiseg.training.fit_config import FitConfig
+    from wsiseg.training.fit_config import fit_config
     from wsiseg.training.observer import Observer as FitObserver
     from wsiseg.training.run_folder import RunFolder
 
     share_arenas()
+    settings = fit_config(
+        config,
+        preset=preset,
+        repeats=repeats,
+        epochs=epochs,
+        batch_size=batch_size,
+        similarity=similarity,
+        inter=inter,
+        sampler=sampler,
+        anchors=anchors,
+        no_invert=no_invert,
+        select=select,
+        prior=prior,
+        mpp=mpp,
+        tissue_mask=tissue_mask,
+        no_tissue=no_tissue,
+        seed=seed,
+        max_minutes=max_minutes,
+        workers=workers,
+        threads=threads,
+        jobs=jobs,
+        device=device,
+        reader=reader,
+        overwrite=overwrite,
+    )
     sources = _expanded(slides, slide_mpp, force_slide_mpp)
     others = None if label_images is None else _expanded(label_images, slide_mpp, force_slide_mpp)
-    result = fit_slides(sources, output, labels, config or FitConfig(), observer or FitObserver(), others)
+    result = fit_slides(sources, output, labels, settings, observer or FitObserver(), others)
     folder = RunFolder(result.output)
     draw_run(folder, folder.record(), result.states)
     return result

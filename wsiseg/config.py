@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+C = TypeVar("C", "TissueConfig", "ObjectsConfig", "PredictConfig")
 
 STAIN_OD_AT_255 = 3.0
 """Optical density (base 10) that the byte 255 of a stain stands for: tissue stays under 1.8, black is 2.9."""
@@ -121,3 +125,53 @@ class PredictConfig:
     overwrite: bool = False
     gzip: bool = False
     split: int | None = None
+
+
+def predict_config(
+    config: PredictConfig | None = None,
+    *,
+    threshold: float | None = None,
+    min_area: float | None = None,
+    certainty: float | None = None,
+    no_splitting: bool = False,
+    simplify: float | None = None,
+    tissue_mask: str | os.PathLike[str] | None = None,
+    no_tissue: bool = False,
+    mpp: float | None = None,
+    tile_size: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    reader: str | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    gzip: bool = False,
+    split: int | None = None,
+) -> PredictConfig:
+    """Return settings of `predict` from the names of the command line; what is left out stays as in `config`.
+
+    Parameters
+    ----------
+    config : PredictConfig, optional
+        The defaults if left out.
+    threshold, min_area, certainty, no_splitting, simplify
+        As in `wsiseg predict --help`, and all that follow.
+    """
+    base = config or PredictConfig()
+    objects = {
+        "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
+        "split": False if no_splitting else None,
+    }  # fmt: skip
+    tissue = {
+        "mask": None if tissue_mask is None else os.fspath(tissue_mask),
+        "detect": False if no_tissue else None,
+    }
+    return _changed(
+        base, objects=_changed(base.objects, **objects), tissue=_changed(base.tissue, **tissue), mpp=mpp,
+        tile_px=tile_size, workers=workers, device=device, reader=reader, scheduler=scheduler,
+        overwrite=overwrite or None, gzip=gzip or None, split=split,
+    )  # fmt: skip
+
+
+def _changed(config: C, **values: Any) -> C:
+    """Return a config with those of the values that are given."""
+    return replace(config, **{key: value for key, value in values.items() if value is not None})

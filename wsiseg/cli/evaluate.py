@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,13 @@ def _text(value: float) -> str:
 
 
 def _remarks(result: Evaluation) -> list[str]:
+    from wsiseg.evaluation.label_matching import kind_of
+
     lines = []
+    kinds = Counter((kind_of(image.prediction), kind_of(image.labels)) for image in result.images)
+    for (found, true), count in kinds.items():
+        if found != true:
+            lines.append(f"compared .{found} with .{true}: {count} of {len(result.images)} images")
     masks = sum(not image.has_instances for image in result.images)
     if masks:
         lines.append(

@@ -34,14 +34,17 @@ def command(
     tile_size: int,
     workers: int | None,
 ) -> None:
-    """Write GeoJSON and Parquet again from STORES (OUT/<name>.zarr), with other settings; no network runs."""
+    """Write GeoJSON and Parquet again from STORES, with other settings; no network runs.
+
+    STORES: OUT/<name>.zarr, or OUT where it holds one slide.
+    """
     from dataclasses import replace
     from typing import Any
 
     from wsiseg.config import PredictConfig
     from wsiseg.errors import WsisegError
     from wsiseg.inference.export import export, stored_objects
-    from wsiseg.store.slide_store import open_finished
+    from wsiseg.store.slide_store import open_finished, store_at
 
     asked: dict[str, Any] = {
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
@@ -51,7 +54,7 @@ def command(
         given["split"] = False
     config = PredictConfig(tile_px=tile_size, workers=workers, gzip=gzip, split=split)
     failed = False
-    for store in stores:
+    for store in map(store_at, stores):
         try:
             objects = replace(stored_objects(open_finished(store)), **given)
             done = export(store, output, replace(config, objects=objects))

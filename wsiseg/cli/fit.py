@@ -147,12 +147,10 @@ def command(
         return
     from wsiseg.api import fit
     from wsiseg.cli.fit_progress import FitProgress
-    from wsiseg.config import TissueConfig
-    from wsiseg.training.fit_config import FitConfig
-    from wsiseg.training.presets import preset as preset_of
+    from wsiseg.training.fit_config import fit_config
 
-    training = preset_of(
-        preset,
+    config = fit_config(
+        preset=preset,
         repeats=repeats,
         epochs=epochs,
         batch_size=batch_size,
@@ -160,23 +158,22 @@ def command(
         inter=inter,
         sampler=sampler,
         anchors=anchors,
-        invert=False if no_invert else None,
-        mpp=mpp,
-        seed=seed,
-    )
-    config = FitConfig(
-        training=training,
-        tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
+        no_invert=no_invert,
         select=select,
         prior=prior,
-        device=device,
-        reader=reader,
+        mpp=mpp,
+        tissue_mask=tissue_mask,
+        no_tissue=no_tissue,
+        seed=seed,
+        max_minutes=max_minutes,
         workers=workers,
         threads=threads,
         jobs=jobs,
-        max_minutes=max_minutes,
+        device=device,
+        reader=reader,
         overwrite=overwrite,
     )
+    training = config.training
     with FitProgress(
         training.repeats, training.epochs, training.consensus_epochs, options.verbosity(ctx)
     ) as progress:

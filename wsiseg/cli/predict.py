@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 @options.reader_option
 @options.scheduler_option
 @options.overwrite_option
+@click.option("--json", "as_json", is_flag=True, help="Print what became of each slide as JSON.")
 @options.verbosity_options
 @click.pass_context
 def command(
@@ -59,6 +62,7 @@ def command(
     reader: str,
     scheduler: str | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
@@ -68,22 +72,21 @@ def command(
     """
     from wsiseg.api import predict
     from wsiseg.cli.progress import BatchProgress
-    from wsiseg.config import ObjectsConfig, PredictConfig, TissueConfig
+    from wsiseg.config import predict_config
     from wsiseg.network.model import load_model
     from wsiseg.slides.files import is_url
     from wsiseg.slides.sources import expand
 
-    config = PredictConfig(
-        tissue=TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None),
-        objects=ObjectsConfig(
-            threshold=threshold,
-            min_area_um2=min_area,
-            certainty=certainty,
-            split=not no_splitting,
-            simplify_um=simplify,
-        ),
+    config = predict_config(
+        threshold=threshold,
+        min_area=min_area,
+        certainty=certainty,
+        no_splitting=no_splitting,
+        simplify=simplify,
+        tissue_mask=tissue_mask,
+        no_tissue=no_tissue,
         mpp=mpp,
-        tile_px=tile_size,
+        tile_size=tile_size,
         workers=workers,
         device=device,
         reader=reader,
@@ -106,7 +109,9 @@ def command(
     if options.verbosity(ctx) >= 0:
         options.name_left_out(slides)
     bad = [report for report in reports if not report.is_whole]
-    if options.verbosity(ctx) >= 0:
+    if as_json:
+        click.echo(json.dumps([asdict(report) for report in reports], indent=1))
+    elif options.verbosity(ctx) >= 0:
         place = os.path.join(output, "index.html")
         see = f"; see {place}" if is_url(place) or os.path.isfile(place) else ""
         click.echo(f"{len(reports) - len(bad)} of {len(reports)} slides done{see}")

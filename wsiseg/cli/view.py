@@ -25,15 +25,19 @@ from wsiseg.cli import options
 def command(
     ctx: click.Context, store: Path, slide: str | None, reader: str, port: int, no_browser: bool
 ) -> None:
-    """View STORE (OUT/<name>.zarr) in a browser: slide, confidence, outlines, measurements.
+    """View STORE in a browser: slide, confidence, outlines, measurements.
+
+    STORE: OUT/<name>.zarr, or OUT where it holds one slide.
 
     The pages are served to this machine only, at an address that cannot be guessed, until Ctrl-C.
     """
     from wsiseg.cli.stopping import EXIT_INTERRUPTED
+    from wsiseg.store.slide_store import store_at
     from wsiseg.viewer.content import Content
     from wsiseg.viewer.serve import serve
     from wsiseg.viewer.viewed import open_viewed
 
+    store = store_at(store)
     viewed = open_viewed(store, slide, reader)
     quiet = options.verbosity(ctx) < 0
 

@@ -135,7 +135,7 @@ def _put_away(store: Path) -> None:
 _OF_ONE_RUN = ("name", "path", "state", "ended")
 
 
-@dataclass
+@dataclass(repr=False)
 class SlideReport:
     """What became of a slide: one row of summary.csv.
 
@@ -187,6 +187,12 @@ class SlideReport:
     warnings: str = ""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     ended: str = ""
+
+    def __repr__(self) -> str:
+        """Return what became of the slide in one line."""
+        what = f": {self.cause}" if self.cause else ""
+        found = f"{self.nuclei:,} nuclei, {self.nuclei_per_mm2:,.0f} per mm2"
+        return f"<SlideReport {self.name}: {self.state}{what}, {found}>"
 
     @property
     def is_whole(self) -> bool:

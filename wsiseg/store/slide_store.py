@@ -286,6 +286,12 @@ def open_finished(path: Path) -> SlideStore:
     return store
 
 
+def store_at(path: Path) -> Path:
+    """Return the store that is meant by a path: itself, or the only one in a folder of outputs."""
+    found = [] if (path / "zarr.json").exists() else [*path.glob("*.zarr")]
+    return found[0] if len(found) == 1 else path
+
+
 def _no_store(path: Path) -> str:
     unfinished = path.with_name(f"{path.name}.unfinished")
     if unfinished.exists():

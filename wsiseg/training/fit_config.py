@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from wsiseg.config import TissueConfig
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.presets import default_preset
+from wsiseg.training.presets import changed, default_preset
+from wsiseg.training.presets import preset as preset_of
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,45 @@ class FitConfig:
     jobs: int | None = None
     max_minutes: float | None = None
     overwrite: bool = False
+
+
+def fit_config(
+    config: FitConfig | None = None,
+    *,
+    preset: str | None = None,
+    no_invert: bool = False,
+    tissue_mask: str | os.PathLike[str] | None = None,
+    no_tissue: bool = False,
+    overwrite: bool = False,
+    **given: Any,
+) -> FitConfig:
+    """Return settings of `fit` from the names of the command line; what is left out stays as in `config`.
+
+    Parameters
+    ----------
+    config : FitConfig, optional
+        The defaults if left out.
+    preset : str, optional
+        Replaces the training of `config`.
+    no_invert, tissue_mask, no_tissue, overwrite
+        As in `wsiseg fit --help`.
+    **given
+        Fields of `FitConfig` and of `TrainingConfig`; None stands for what is left out.
+    """
+    base = config or FitConfig()
+    values = {key: value for key, value in given.items() if value is not None}
+    if no_invert:
+        values["invert"] = False
+    if overwrite:
+        values["overwrite"] = True
+    own = values.keys() & {field.name for field in fields(FitConfig)}
+    training = {key: value for key, value in values.items() if key not in own}
+    tissue = base.tissue
+    if tissue_mask is not None:
+        tissue = replace(tissue, mask=os.fspath(tissue_mask))
+    if no_tissue:
+        tissue = replace(tissue, detect=False)
+    start = base.training if preset is None else preset_of(preset)
+    return replace(
+        base, training=changed(start, **training), tissue=tissue, **{key: values[key] for key in own}
+    )

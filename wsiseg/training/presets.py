@@ -99,12 +99,16 @@ def preset(name: str, **changes: Any) -> TrainingConfig:
     """
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return changed(PRESETS[name](), **changes)
+
+
+def changed(config: TrainingConfig, **changes: Any) -> TrainingConfig:
+    """Return settings with some of them changed, see `preset`."""
     given = {key: value for key, value in changes.items() if value is not None}
     unknown = set(given) - {f.name for f in dataclasses.fields(TrainingConfig)}
     if unknown:
         raise UsageError(f"there is no training setting {', '.join(sorted(unknown))}")
-    chosen = PRESETS[name]()
-    if "epochs" in given and chosen.consensus_epochs > 0:
-        share = given["epochs"] / chosen.epochs
-        given.setdefault("consensus_epochs", max(1, round(share * chosen.consensus_epochs)))
-    return dataclasses.replace(chosen, **given)
+    if "epochs" in given and config.consensus_epochs > 0:
+        share = given["epochs"] / config.epochs
+        given.setdefault("consensus_epochs", max(1, round(share * config.consensus_epochs)))
+    return dataclasses.replace(config, **given)

@@ -1,0 +1,114 @@
+"""Progress and results as a notebook shows them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.report.page import data_uri, jpeg
+
+# Previews are in the notebook's file: of more slides than these the table says it all.
+MOST_PREVIEWS = 12
+COLUMNS = ("name", "state", "nuclei", "nuclei_per_mm2", "tissue_mm2", "threshold", "seconds", "cause")
+
+
+class Reports(list[SlideReport]):
+    """What became of the slides of a run, shown as a table with previews in a notebook.
+
+    Parameters
+    ----------
+    reports : iterable of SlideReport
+    output : path-like
+        Where the outputs are.
+    """
+
+    def __init__(self, reports: Iterable[SlideReport], output: str | os.PathLike[str]) -> None:
+        super().__init__(reports)
+        self.output = os.fspath(output)
+
+    def __repr__(self) -> str:
+        """Return a line a slide."""
+        done = sum(report.is_whole for report in self)
+        return "\n".join([f"{done} of {len(self)} slides done in {self.output}", *map(repr, self)])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        rows = [
+            "<tr>" + "".join(f"<td>{escape(str(getattr(report, name)))}</td>" for name in COLUMNS) + "</tr>"
+            for report in self
+        ]
+        pictures = [self._picture(report) for report in self[:MOST_PREVIEWS]]
+        return f"<table><tr>{head}</tr>{''.join(rows)}</table>{''.join(pictures)}"
+
+    def _picture(self, report: SlideReport) -> str:
+        import cv2
+
+        # A quarter of the preview's side: the notebook's file has all of these pictures in it.
+        preview = cv2.imread(str(Outputs(Path(self.output), report.name).preview), cv2.IMREAD_REDUCED_COLOR_4)
+        if preview is None:
+            return ""
+        data = jpeg(np.asarray(preview[..., ::-1], np.uint8))
+        return f'<img alt="{escape(report.name)}" width="480" src="{data_uri(data, "jpeg")}">'
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
+
+
+class NotebookProgress(Observer):
+    """A bar in the output of a notebook's cell.
+
+    Parameters
+    ----------
+    slides : int
+        Slides in the batch.
+    """
+
+    def __init__(self, slides: int) -> None:
+        # IPython has no types, and is there where there is a notebook.
+        ipython: Any = import_module("IPython.display")
+        self._html = ipython.HTML
+        self._slides, self._ended = slides, 0
+        self._name, self._nuclei = "", 0
+        self._megapixels = self._done = 0.0
+        self._shown: Any = ipython.display(self._html("<progress></progress>"), display_id=True)
+
+    def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
+        """See `Observer`."""
+        self._name, self._nuclei = name, 0
+        self._megapixels, self._done = megapixels, resumed_megapixels
+        self._show("finding nuclei")
+
+    def advanced(self, megapixels: float, nuclei: int) -> None:
+        """See `Observer`."""
+        self._done += megapixels
+        self._nuclei += nuclei
+        self._show("finding nuclei")
+
+    def phase(self, name: str) -> None:
+        """See `Observer`."""
+        self._show(name)
+
+    def slide_ended(self, report: SlideReport) -> None:
+        """See `Observer`."""
+        self._ended += 1
+        self._megapixels = self._done = 0.0
+        self._name, self._nuclei = report.name, report.nuclei
+        self._show(report.state)
+
+    def _show(self, what: str) -> None:
+        share = min(1.0, self._done / self._megapixels) if self._megapixels else 0.0
+        total = min(1.0, (self._ended + share) / self._slides)
+        bar = f'<progress max="1" value="{total:.3f}"></progress>'
+        now = f"{escape(self._name)}: {what}, {self._nuclei:,} nuclei"
+        self._shown.update(self._html(f"{bar} {self._ended} of {self._slides} slides; {now}"))
