@@ -39,6 +39,8 @@ def bare_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "notes" / "readme.txt").write_text("nothing\n")
     (world / "mine").mkdir()
     (world / "mine" / "slide.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    (world / "scan.mrxs").write_bytes(b"\xff\xd8\xff")
+    (world / "scan.isyntax").write_bytes(b"<DataObject")
     (world / "letter.svs").write_text("Dear colleague,\n")
     data = (world / "slide.svs").read_bytes()
     (world / "cut.svs").write_bytes(data[: len(data) // 2])

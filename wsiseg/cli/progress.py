@@ -142,6 +142,8 @@ def _rate(megapixels_s: float) -> str:
 def _sentence(report: SlideReport) -> str:
     if report.state == "failed":
         return f"{report.name}: FAILED: {shown(report.cause)}"
+    if report.state == "kept":
+        return f"{report.name}: kept as it is: {shown(report.cause)}"
     if report.state == "elsewhere":
         return f"{report.name}: {report.cause}"
     found = f"{report.nuclei:,} nuclei"

@@ -190,9 +190,10 @@ class SlideReport:
 
     def __repr__(self) -> str:
         """Return what became of the slide in one line."""
-        what = f": {self.cause}" if self.cause else ""
-        found = f"{self.nuclei:,} nuclei, {self.nuclei_per_mm2:,.0f} per mm2"
-        return f"<SlideReport {self.name}: {self.state}{what}, {found}>"
+        found = f", {self.nuclei:,} nuclei, {self.nuclei_per_mm2:,.0f} per mm2"
+        cause = f": {self.cause}" if self.cause else ""
+        known = found if self.state in ("done", "skipped", "incomplete") else ""
+        return f"<SlideReport {self.name}: {self.state}{known}{cause}>"
 
     @property
     def is_whole(self) -> bool:
