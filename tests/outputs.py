@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.pages import Pages
+from wsiseg.inference.place import Place
 from wsiseg.machine.marks import marked_jpeg
 from wsiseg.network.model import load_model
 from wsiseg.objects.certainty import is_certain
@@ -25,9 +27,15 @@ from wsiseg.slides.sources import expand
 from wsiseg.store.slide_store import SlideStore
 
 
-def no_picture(store: SlideStore, thumbnail: Overview, path: Path) -> None:
-    """Leave no more than the mark for the preview, which takes longer than all else on a small slide."""
-    path.write_bytes(marked_jpeg(b"\xff\xd8"))
+class NoPages(Pages):
+    """Draws next to nothing: pictures and pages take longer than all else on a small slide."""
+
+    def draw(self, store: SlideStore, thumbnail: Overview, path: Path) -> None:
+        """Leave no more than the mark for the preview."""
+        path.write_bytes(marked_jpeg(b"\xff\xd8"))
+
+    def add(self, report: SlideReport) -> None:
+        """Make no page."""
 
 
 def predicted(
@@ -42,7 +50,8 @@ def predicted(
     """Run `predict` in this process without previews; settings are those of `PredictConfig`."""
     paths = [slides] if isinstance(slides, Path) else slides
     sources = expand([str(path) for path in paths], slide_mpp)
-    return predict_slides(sources, output, load_model(model), PredictConfig(**settings), no_picture, observer)
+    place, config = Place(output), PredictConfig(**settings)
+    return predict_slides(sources, place, load_model(model), config, NoPages(), observer)
 
 
 def array(store: Path, name: str) -> NDArray[Any]:

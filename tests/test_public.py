@@ -79,7 +79,8 @@ def test_a_notebook_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
             seen.append(html.data)
 
     monkeypatch.setattr(display, "display", lambda *_, **__: Handle())
-    progress = NotebookProgress(2)
+    progress = NotebookProgress()
+    progress.run_started(2)
     progress.slide_started("a", 4.0, 1.0)
     progress.advanced(1.0, 7)
     progress.phase("writing polygons")

@@ -15,9 +15,8 @@ from wsiseg.machine.allocator import share_arenas
 from wsiseg.machine.cores import wait_asleep
 from wsiseg.machine.user_folders import work_folder
 from wsiseg.network.model import Model, load_model
-from wsiseg.report.batch_pages import PagesInShadow
+from wsiseg.report.batch_pages import BatchPages
 from wsiseg.report.notebook import NotebookProgress, Reports, in_notebook
-from wsiseg.report.slide_preview import draw_preview
 from wsiseg.slides.sources import SlideSource, expand
 
 if TYPE_CHECKING:
@@ -118,12 +117,12 @@ def predict(
         gzip=gzip,
         split=split,
     )
-    watching = observer or (NotebookProgress(len(sources)) if in_notebook() else Observer())
+    watching = observer or (NotebookProgress() if in_notebook() else Observer())
     with (
         output_place(output, work_folder()) as place,
-        PagesInShadow(place.folder, settings.reader, watching) as watcher,
+        BatchPages(place.folder, settings.reader, watching.warned) as pages,
     ):
-        reports = predict_slides(sources, place.folder, loaded, settings, draw_preview, watcher, place)
+        reports = predict_slides(sources, place, loaded, settings, pages, watching)
     return Reports(reports, output)
 
 

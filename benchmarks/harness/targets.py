@@ -24,7 +24,9 @@ from wsiseg.evaluation.labels import read_labels
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.export import export
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.outputs import Observer
+from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.pages import Pages
+from wsiseg.inference.place import Place
 from wsiseg.network.engine import Engine
 from wsiseg.network.fold import fold
 from wsiseg.network.model import load_model, serialise
@@ -176,16 +178,33 @@ def use_outputs(folder: Path) -> None:
     heard = Heard()
     config = PredictConfig(workers=1, device="cpu", tissue=TissueConfig(detect=False))
     source = SlideSource(str(folder / "slide.png"), "slide", 0.25)
-    predict_slides([source], folder / "out", load_model(), config, draw_nothing, heard)
+    predict_slides([source], Place(folder / "out"), load_model(), config, EmptyPages(), heard)
     if heard.error is not None and not isinstance(heard.error, (WsisegError, OSError)):
         raise heard.error
     if (folder / "out" / "slide.zarr").is_dir():
         export(folder / "out" / "slide.zarr", folder / "again", PredictConfig(workers=1))
 
 
-def draw_nothing(_store: SlideStore, _thumbnail: Overview, path: Path) -> None:
-    """Leave an empty preview."""
-    path.touch()
+class EmptyPages(Pages):
+    """Previews without a picture, and no pages.
+
+    Parameters
+    ----------
+    stop : bool
+        Whether to stop the run where a preview would be drawn.
+    """
+
+    def __init__(self, stop: bool = False) -> None:
+        self._stop = stop
+
+    def draw(self, store: SlideStore, thumbnail: Overview, path: Path) -> None:
+        """See `Pages`."""
+        if self._stop:
+            raise KeyboardInterrupt
+        path.touch()
+
+    def add(self, report: SlideReport) -> None:
+        """See `Pages`."""
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
@@ -241,13 +260,8 @@ def make_outputs(folder: Path, stop: bool) -> None:
     source = SlideSource(str(folder / "slide.png"), "slide", 0.25)
     config = PredictConfig(workers=1, device="cpu", tissue=TissueConfig(detect=False))
 
-    def draw(_store: SlideStore, _thumbnail: Overview, path: Path) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        path.touch()
-
     with suppress(KeyboardInterrupt):
-        predict_slides([source], folder / "out", load_model(), config, draw)
+        predict_slides([source], Place(folder / "out"), load_model(), config, EmptyPages(stop))
 
 
 class Dark(Engine):

@@ -80,10 +80,10 @@ def test_a_disk_that_fills_at_any_stage(
             assert (report.state in ("done", "skipped"), heard.warnings) == (True, [])
             assert digests(disk, "small") == whole
             assert summary(disk)["small"]["state"] == report.state
-            assert sorted(path.name for path in disk.iterdir()) == [
+            assert {path.name for path in disk.iterdir()} - {"wsiseg.log"} == {
                 "run.json", "small.geojson", "small.parquet", "small.preview.jpg", "small.zarr",
                 "summary.csv",
-            ]  # fmt: skip
+            }  # fmt: skip
     print(*said, sep="\n")
     assert {state for _, state, _, _ in said} == {"done", "failed"}
 

@@ -164,7 +164,7 @@ def test_places_are_level_0_pixels_at_any_resolution(tmp_path: Path, model_file:
 
 
 def test_preview_shows_the_slide_and_its_nuclei(out: Path) -> None:
-    with Image.open(out / "slide.png") as picture:
+    with Image.open(out / "slide.preview.jpg") as picture:
         rgb = np.asarray(picture.convert("RGB"))
     assert min(rgb.shape[:2]) >= 1000
     assert rgb.std() > 10
@@ -180,7 +180,7 @@ def test_an_empty_slide_leaves_empty_outputs_and_a_warning(tmp_path: Path, model
     assert features(tmp_path / "out" / "glass.geojson") == []
     assert len(pd.read_parquet(tmp_path / "out" / "glass.parquet")) == 0
     assert not array(tmp_path / "out" / "glass.zarr", "labels/nuclei/0").any()
-    assert (tmp_path / "out" / "glass.png").stat().st_size > 1000
+    assert (tmp_path / "out" / "glass.preview.jpg").stat().st_size > 1000
 
 
 def test_only_tissue_is_read_and_a_mask_or_the_user_says_what_it_is(

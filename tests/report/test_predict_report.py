@@ -6,7 +6,6 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -17,9 +16,9 @@ from html_pages import Page
 from wsiseg import predict
 from wsiseg.command_text import command_line
 from wsiseg.errors import StoreError, UsageError
-from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.outputs import Outputs, SlideReport
 from wsiseg.report.batch_index import write_index
-from wsiseg.report.batch_pages import PagesInShadow, rebuild
+from wsiseg.report.batch_pages import BatchPages, rebuild
 from wsiseg.report.charts import curves, histogram, nice_ticks, nice_top
 from wsiseg.report.page import duration, link, number
 from wsiseg.report.sample_fields import choose_fields, outlines
@@ -305,34 +304,18 @@ def test_a_slide_done_before_gets_its_page_again_only_if_it_is_gone(
     assert (tmp_path / "index.html").is_file()
 
 
-def test_what_is_told_is_passed_on_and_a_page_that_fails_is_a_warning(out: Path) -> None:
-    heard: list[tuple[str, tuple[Any, ...]]] = []
-
-    class Ear(Observer):
-        def __getattribute__(self, name: str) -> Any:
-            return lambda *told: heard.append((name, told))
-
-    outputs = write_slide(out, squares=2)
-    outputs.parquet.unlink()
-    report = SlideReport("slide", "x.svs")
-    messages: dict[str, tuple[Any, ...]] = {
-        "slide_started": ("slide", 1.0, 0.0), "advanced": (1.0, 2), "phase": ("p",),
-        "tile_failed": (0, 1, "c"), "warned": ("w",), "failed": (ValueError(),), "slide_ended": (report,),
-    }  # fmt: skip
-    spoken = {name for name in vars(Observer) if not name.startswith("_")}
-    assert spoken <= set(messages), "tell PagesInShadow of the new message"
-    with PagesInShadow(out, "auto", Ear()) as watcher:
-        for name, told in messages.items():
-            getattr(watcher, name)(*told)
-    assert heard[: len(messages)] == list(messages.items())
-    ((name, (text,)),) = heard[len(messages) :]
-    assert name == "warned"
+def test_a_page_that_fails_is_a_warning(out: Path) -> None:
+    write_slide(out, squares=2).parquet.unlink()
+    warnings: list[str] = []
+    with BatchPages(out, "auto", warnings.append) as pages:
+        pages.add(SlideReport("slide", "x.svs"))
+    (text,) = warnings
     assert "slide.parquet" in text
 
 
 def test_a_stopped_batch_waits_for_no_page(out: Path) -> None:
     write_summary(out, [])
-    with pytest.raises(KeyboardInterrupt), PagesInShadow(out, "auto", Observer()):
+    with pytest.raises(KeyboardInterrupt), BatchPages(out, "auto", print):
         raise KeyboardInterrupt
     assert (out / "index.html").is_file()
 

@@ -45,7 +45,7 @@ def command(ctx: click.Context, output: Path, seed: int, workers: int | None, de
         click.echo(f"making {path}: {WIDTH_PX} x {HEIGHT_PX} px at {slide.mpp} um per pixel")
     write_synthetic(path, slide, workers=workers)
     config = PredictConfig(workers=workers, device=device, overwrite=True)
-    with BatchProgress(1, options.verbosity(ctx)) as progress:
+    with BatchProgress(options.verbosity(ctx)) as progress:
         (report,) = predict(path, output, config=config, observer=progress)
     if not report.is_whole:
         raise WsisegError(f"{path}: {report.cause}")

@@ -75,7 +75,6 @@ def command(
     from wsiseg.config import predict_config
     from wsiseg.network.model import load_model
     from wsiseg.slides.files import is_url
-    from wsiseg.slides.sources import expand
 
     config = predict_config(
         threshold=threshold,
@@ -95,8 +94,7 @@ def command(
         gzip=gzip,
         split=split,
     )
-    count = len(expand(list(slides), slide_mpp, force_slide_mpp))
-    with BatchProgress(count, options.verbosity(ctx)) as progress:
+    with BatchProgress(options.verbosity(ctx)) as progress:
         reports = predict(
             list(slides),
             output,

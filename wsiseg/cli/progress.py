@@ -22,8 +22,6 @@ class BatchProgress(Observer):
 
     Parameters
     ----------
-    slides : int
-        Slides in the batch.
     verbosity : int
         -1 prints errors only, 1 logs every step, 2 adds tracebacks.
 
@@ -33,9 +31,9 @@ class BatchProgress(Observer):
         Problems that did not fail a slide.
     """
 
-    def __init__(self, slides: int, verbosity: int = 0) -> None:
+    def __init__(self, verbosity: int = 0) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._slides, self._verbosity, self._ended = slides, verbosity, 0
+        self._slides, self._verbosity, self._ended = 0, verbosity, 0
         self._name, self._phase, self._nuclei = "", "", 0
         self._megapixels = self._done = self._resumed = 0.0
         self._started = self._last_line = 0.0
@@ -56,13 +54,17 @@ class BatchProgress(Observer):
     def __enter__(self) -> BatchProgress:
         if self._bars:
             self._bars.start()
-            if self._slides > 1:
-                self._all_bar = self._bars.add_task("all slides", total=self._slides, speed="")
         return self
 
     def __exit__(self, *_rest: object) -> None:
         if self._bars:
             self._bars.stop()
+
+    def run_started(self, slides: int) -> None:
+        """See `Observer`."""
+        self._slides = slides
+        if self._bars and slides > 1:
+            self._all_bar = self._bars.add_task("all slides", total=slides, speed="")
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
         """See `Observer`."""

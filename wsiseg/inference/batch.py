@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.naming import outputs_of
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import RunLog
-from wsiseg.inference.slide import Draw, Run, predict_slide
+from wsiseg.inference.slide import Run, predict_slide
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.locks import BusyError, held_lock
 from wsiseg.machine.marks import check_free
@@ -38,27 +39,24 @@ if TYPE_CHECKING:
 
 def predict_slides(
     sources: Sequence[SlideSource],
-    output: str | os.PathLike[str],
+    place: Place,
     model: Model,
     config: PredictConfig,
-    draw: Draw,
+    pages: Pages,
     observer: Observer | None = None,
-    place: Place | None = None,
 ) -> list[SlideReport]:
     """Predict slides one after another, all workers on one slide.
 
     Parameters
     ----------
     sources : sequence of SlideSource
-    output : path-like
-        Folder of the outputs; made if absent.
+    place : Place
+        Where outputs go; the folder is made if absent.
     model : Model
     config : PredictConfig
-    draw : callable
-        Draws the preview of a finished slide.
+    pages : Pages
+        Draws previews and pages.
     observer : Observer, optional
-    place : Place, optional
-        What is behind the folder, if it is more than a folder.
 
     Returns
     -------
@@ -68,12 +66,12 @@ def predict_slides(
     Raises
     ------
     UsageError
-        If the settings cannot be met for any slide.
+        If the settings cannot be met for any slide, or files would be replaced that are not wsiseg's.
     StoreError
         If the output folder cannot be written.
     """
-    watcher = observer or Observer()
-    folder = Path(output)
+    observer = observer or Observer()
+    folder = place.folder
     if config.scheduler is not None:
         # Workers have folders of their own in which they run.
         folder = folder.absolute()
@@ -81,36 +79,35 @@ def predict_slides(
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
     config = _with_clean_up(config, model)
-    place = place or Place(folder)
     refuse_harm(sources, place, config)
     _make_folder(folder)
     inputs = inputs_of(sources, folder, config)
     device = resolve_device(config.device) if config.scheduler is None else config.device
     log = RunLog(folder, model, config)
     reports: dict[int, SlideReport] = {}
-
-    def conclude(number: int, report: SlideReport) -> None:
-        reports[number] = report
-        log.add(report)
-        watcher.slide_ended(report)
-
+    observer.run_started(len(sources))
     with open_cluster(config.scheduler, workers) as cluster:
         kernel = Kernel.of(model, device, cluster.threads if config.workers is None else workers)
-        work = _Work(folder, place, inputs, Run(model, config, cluster, kernel, watcher, draw))
-        elsewhere = []
-        for number, source in enumerate(sources):
-            report = work.attempt(source)
-            if report.state == "elsewhere":
-                elsewhere.append((number, source, report))
-            else:
-                conclude(number, report)
-        # Another run had these; by now it may be done with them, or dead.
-        for number, source, report in elsewhere:
-            place.wait_for_sign(source, report.name)
-            conclude(number, work.attempt(source))
+        run = Run(model, config, cluster, kernel, observer, pages)
+        todo = deque(enumerate(sources))
+        seen: dict[int, SlideReport] = {}
+        while todo:
+            number, source = todo.popleft()
+            if number in seen:
+                # Another run had it; by now it may be done with it, or dead.
+                place.wait_for_sign(source, seen[number].name)
+            report = _report_of(source, run, folder, place, inputs)
+            if report.state == "elsewhere" and number not in seen:
+                seen[number] = report
+                todo.append((number, source))
+                continue
+            reports[number] = report
+            log.add(report)
+            observer.slide_ended(report)
+            pages.add(report)
     trouble = log.close()
     if trouble:
-        watcher.warned(trouble)
+        observer.warned(trouble)
     return [reports[number] for number in range(len(sources))]
 
 
@@ -144,67 +141,63 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What all slides of a run share."""
+def _report_of(
+    source: SlideSource, run: Run, folder: Path, place: Place, inputs: Sequence[str]
+) -> SlideReport:
+    """Predict a slide; what ends it is in the report, not raised."""
+    started = time.perf_counter()
+    problem: BaseException
+    try:
+        with open_slide(source.path, reader=run.config.reader) as slide, place.turn(source):
+            return _claim_and_predict(source, slide, run, folder, inputs)
+    except BusyError as error:
+        if error.work == source.path:
+            return _elsewhere(source.name, source, error)
+        cause, problem = str(error), error
+    except WsisegError as error:
+        cause, problem = error.cause if isinstance(error, SlideError) else str(error), error
+    except MemoryError as error:
+        cause, problem = "out of memory; give fewer --workers or a smaller --tile-size", error
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f": no room for {folder}; make some, and repeat the command to resume"
+        cause, problem = f"{error.strerror or error}{where}", error
+    except Exception as error:
+        # A defect of ours or of a library: this slide is lost, the batch is not.
+        cause, problem = f"{type(error).__name__}: {error}", error
+    run.observer.failed(problem)
+    outputs = outputs_of(source, None, folder, run.config.gzip)
+    is_kept = _is_finished(outputs, source) and not isinstance(problem, DamageError)
+    report = SlideReport(outputs.name, absolute(source.path), "kept" if is_kept else "failed", cause)
+    report.seconds = round(time.perf_counter() - started, 2)
+    return report
 
-    folder: Path
-    place: Place
-    inputs: Sequence[str]
-    run: Run
 
-    def attempt(self, source: SlideSource) -> SlideReport:
-        """Predict a slide; what ends it is in the report, not raised."""
-        started = time.perf_counter()
-        problem: BaseException
+def _claim_and_predict(
+    source: SlideSource, slide: Slide, run: Run, folder: Path, inputs: Sequence[str]
+) -> SlideReport:
+    """Predict an open slide under the name that is its own in the folder, and that no other run works on."""
+    folder.mkdir(exist_ok=True)
+    fingerprint = slide.fingerprint
+    taken: frozenset[str] = frozenset()
+    while True:
+        outputs = outputs_of(source, fingerprint, folder, run.config.gzip, taken)
         try:
-            with open_slide(source.path, reader=self.run.config.reader) as slide, self.place.turn(source):
-                return self._predict(source, slide)
+            with held_lock(outputs.lock, work=fingerprint) as claim:
+                if outputs_of(source, fingerprint, folder, run.config.gzip, taken) != outputs:
+                    # Another run has just finished a slide of this name.
+                    continue
+                for file in replaced_by(outputs, run.config):
+                    check_free(file, inputs)
+                with damage_named(outputs.store, outputs.unfinished):
+                    return predict_slide(run, source, slide, outputs, claim)
         except BusyError as error:
-            if error.work == source.path:
-                return _elsewhere(source.name, source, error)
-            cause, problem = str(error), error
-        except WsisegError as error:
-            cause, problem = str(error), error
-        except MemoryError as error:
-            cause, problem = "out of memory; give fewer --workers or a smaller --tile-size", error
-        except OSError as error:
-            where = f" {error.filename}" if error.filename else ""
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                where = f": no room for {self.folder}; make some, and the same command goes on"
-            cause, problem = f"{error.strerror or error}{where}", error
-        except Exception as error:
-            # A defect of ours or of a library: this slide is lost, the batch is not.
-            cause, problem = f"{type(error).__name__}: {error}", error
-        outputs = outputs_of(source, None, self.folder, self.run.config.gzip)
-        is_kept = _is_finished(outputs, source) and not isinstance(problem, DamageError)
-        state = "kept" if is_kept else "failed"
-        report = SlideReport(outputs.name, absolute(source.path), state, _without_path(cause, problem))
-        report.seconds = round(time.perf_counter() - started, 2)
-        self.run.observer.failed(problem)
-        return report
-
-    def _predict(self, source: SlideSource, slide: Slide) -> SlideReport:
-        """Predict an open slide under the name that is its own in the folder."""
-        self.folder.mkdir(exist_ok=True)
-        fingerprint = slide.fingerprint
-        taken: frozenset[str] = frozenset()
-        while True:
-            outputs = outputs_of(source, fingerprint, self.folder, self.run.config.gzip, taken)
-            try:
-                with held_lock(outputs.lock, work=fingerprint) as held:
-                    if outputs_of(source, fingerprint, self.folder, self.run.config.gzip, taken) != outputs:
-                        continue
-                    for file in replaced_by(outputs, self.run.config):
-                        check_free(file, self.inputs)
-                    with damage_named(outputs.store, outputs.unfinished):
-                        return predict_slide(self.run, source, slide, outputs, held)
-            except BusyError as error:
-                if error.work == fingerprint:
-                    return _elsewhere(outputs.name, source, error)
-                if outputs.name in taken:
-                    raise
-                taken |= {outputs.name}
+            if error.work == fingerprint:
+                return _elsewhere(outputs.name, source, error)
+            if outputs.name in taken:
+                raise
+            taken |= {outputs.name}
 
 
 def _is_finished(outputs: Outputs, source: SlideSource) -> bool:
@@ -217,8 +210,6 @@ def _is_finished(outputs: Outputs, source: SlideSource) -> bool:
 
 
 def _elsewhere(name: str, source: SlideSource, error: BusyError) -> SlideReport:
-    return SlideReport(name, absolute(source.path), "elsewhere", f"{error}; it is left to that run")
-
-
-def _without_path(cause: str, error: BaseException) -> str:
-    return error.cause if isinstance(error, SlideError) else cause
+    return SlideReport(
+        name, absolute(source.path), "elsewhere", f"{error}; skipped here, the other run will finish it"
+    )

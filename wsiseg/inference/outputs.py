@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from glob import escape
 from pathlib import Path
@@ -211,7 +210,10 @@ class SlideReport:
 
 
 class Observer:
-    """What a run tells whoever watches; this one says nothing."""
+    """What a run tells whoever watches; it decides nothing. This one is silent."""
+
+    def run_started(self, slides: int) -> None:
+        """Hear how many slides there are."""
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
         """Hear that a slide's plan is known."""
@@ -233,73 +235,3 @@ class Observer:
 
     def failed(self, error: BaseException) -> None:
         """Hear of an error that ended a slide; `slide_ended` tells its cause again."""
-
-
-class Relay(Observer):
-    """Passes on what it is told.
-
-    Parameters
-    ----------
-    observer : Observer
-    """
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """See `Observer`."""
-        self._observer.slide_started(name, megapixels, resumed_megapixels)
-
-    def advanced(self, megapixels: float, nuclei: int) -> None:
-        """See `Observer`."""
-        self._observer.advanced(megapixels, nuclei)
-
-    def phase(self, name: str) -> None:
-        """See `Observer`."""
-        self._observer.phase(name)
-
-    def tile_failed(self, row: int, col: int, cause: str) -> None:
-        """See `Observer`."""
-        self._observer.tile_failed(row, col, cause)
-
-    def warned(self, text: str) -> None:
-        """See `Observer`."""
-        self._observer.warned(text)
-
-    def slide_ended(self, report: SlideReport) -> None:
-        """See `Observer`."""
-        self._observer.slide_ended(report)
-
-    def failed(self, error: BaseException) -> None:
-        """See `Observer`."""
-        self._observer.failed(error)
-
-
-class Guarded(Relay):
-    """Passes on what it is told, and asks at each step whether the run may go on.
-
-    Parameters
-    ----------
-    observer : Observer
-    check : callable
-        Raises if it may not.
-    """
-
-    def __init__(self, observer: Observer, check: Callable[[], None]) -> None:
-        super().__init__(observer)
-        self._check = check
-
-    def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """See `Observer`."""
-        self._check()
-        super().slide_started(name, megapixels, resumed_megapixels)
-
-    def advanced(self, megapixels: float, nuclei: int) -> None:
-        """See `Observer`."""
-        self._check()
-        super().advanced(megapixels, nuclei)
-
-    def phase(self, name: str) -> None:
-        """See `Observer`."""
-        self._check()
-        super().phase(name)

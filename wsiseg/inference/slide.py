@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +27,7 @@ from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.nuclei_files import write_nuclei
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.pages import Pages
 from wsiseg.inference.pipeline import FINDING, PAINTING, NetworkInput, SlideJob
 from wsiseg.inference.planner import Extent, extent_of, plan
 from wsiseg.inference.run_log import versions
@@ -51,9 +52,6 @@ from wsiseg.store.states import Progress, Stage, State
 if TYPE_CHECKING:
     from wsiseg.slides.slide import Slide
 
-# Draws the preview of a store's nuclei on a thumbnail of the slide, into a file.
-Draw = Callable[[SlideStore, Overview, Path], None]
-
 # The longer side of the picture that a preview is drawn on; half to twice as much will do.
 THUMBNAIL_PX = 2000
 
@@ -67,7 +65,7 @@ class Run:
     cluster: Cluster
     kernel: Kernel
     observer: Observer
-    draw: Draw
+    pages: Pages
 
     @property
     def threshold(self) -> float | None:
@@ -184,7 +182,7 @@ def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: Slide
         config = replace(run.config, objects=replace(run.config.objects, threshold=store.threshold))
         with find_nuclei_again(store, outputs.scratch, config, run.cluster, claim, run.observer) as found:
             write_nuclei(found, outputs, config)
-            run.draw(found, read_thumbnail(slide, THUMBNAIL_PX), outputs.preview)
+            run.pages.draw(found, read_thumbnail(slide, THUMBNAIL_PX), outputs.preview)
     report.recall(store.provenance["summary"])
     report.threshold = store.threshold
     report.state = "skipped"
@@ -253,7 +251,7 @@ def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Hel
         if store.noted("files") != settings or outputs.missing():
             files = [
                 threads.submit(_write_polygons, store, outputs, run.config, tally),
-                threads.submit(_draw, run.draw, store, thumbnail, outputs.preview, tally),
+                threads.submit(_draw, run.pages, store, thumbnail, outputs.preview, tally),
             ]
         claim.check()
         run.observer.phase("writing labels")
@@ -268,10 +266,10 @@ def _write_polygons(store: SlideStore, outputs: Outputs, config: PredictConfig, 
         write_nuclei(store, outputs, config)
 
 
-def _draw(draw: Draw, store: SlideStore, thumbnail: Future[Overview], path: Path, tally: Tally) -> None:
+def _draw(pages: Pages, store: SlideStore, thumbnail: Future[Overview], path: Path, tally: Tally) -> None:
     picture = thumbnail.result()
     with tally.timed("preview"):
-        draw(store, picture, path)
+        pages.draw(store, picture, path)
 
 
 def _check_complete(job: SlideJob) -> None:

@@ -1,4 +1,4 @@
-"""The pages of an output folder: made in the shadow of a running batch, or again from what it left."""
+"""The pages of an output folder: made while a batch runs, or again from what it left."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from types import TracebackType
 from typing import Self
 
 from wsiseg.errors import UsageError, WsisegError
-from wsiseg.inference.outputs import INDEX, PAGE, REPORTS, Observer, Outputs, Relay, SlideReport
+from wsiseg.inference.outputs import INDEX, PAGE, REPORTS, Outputs, SlideReport
+from wsiseg.inference.pages import Pages
 from wsiseg.inference.run_log import RUN, SUMMARY
 from wsiseg.machine.marks import refuse_foreign
 from wsiseg.report.batch_index import finished_slides, known_seconds, write_index
 from wsiseg.report.slide_page import write_slide_page
+from wsiseg.report.slide_preview import draw_preview
 from wsiseg.report.thumbnail import report_folder
+from wsiseg.slides.overview import Overview
+from wsiseg.store.slide_store import SlideStore
 
 # While a batch goes on its table is written again at most this often.
 INDEX_EVERY_S = 20.0
 
 
-class PagesInShadow(Relay):
-    """Passes on what it is told, and makes the pages of slides while the batch works on the next ones.
+class BatchPages(Pages):
+    """Draws previews, and makes the pages of slides while the batch works on the next ones.
 
     A page that cannot be made stops nothing else.
 
@@ -35,13 +39,12 @@ class PagesInShadow(Relay):
         The output folder.
     reader : str
         With which slides are opened.
-    observer : Observer
-        Who is told in turn, also of pages that could not be made.
+    warn : callable
+        Is told of pages that could not be made.
     """
 
-    def __init__(self, folder: Path, reader: str, observer: Observer) -> None:
-        super().__init__(observer)
-        self._folder, self._reader = folder, reader
+    def __init__(self, folder: Path, reader: str, warn: Callable[[str], None]) -> None:
+        self._folder, self._reader, self._warn = folder, reader, warn
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pages")
         self._index_at = time.monotonic()
 
@@ -55,9 +58,12 @@ class PagesInShadow(Relay):
         if self._folder.is_dir() and (self._folder / SUMMARY).exists():
             self._guarded(lambda: write_index(self._folder))
 
-    def slide_ended(self, report: SlideReport) -> None:
-        """Have the page of a slide made that is done, unless there is one since it was done."""
-        super().slide_ended(report)
+    def draw(self, store: SlideStore, thumbnail: Overview, path: Path) -> None:
+        """See `Pages`: the preview, and the thumbnail of the report."""
+        draw_preview(store, thumbnail, path)
+
+    def add(self, report: SlideReport) -> None:
+        """See `Pages`: a slide that was done before keeps the page it got since."""
         if report.state in ("done", "incomplete", "skipped"):
             self._pool.submit(
                 self._make, Outputs(self._folder, report.name), report.seconds, report.state == "skipped"
@@ -75,7 +81,7 @@ class PagesInShadow(Relay):
         try:
             make()
         except Exception as error:  # what is computed matters more than its page
-            self._observer.warned(f"a page of the report could not be made: {error}")
+            self._warn(f"a page of the report could not be made: {error}")
 
 
 Problem = WsisegError | OSError

@@ -66,22 +66,20 @@ def in_notebook() -> bool:
 
 
 class NotebookProgress(Observer):
-    """A bar in the output of a notebook's cell.
+    """A bar in the output of a notebook's cell."""
 
-    Parameters
-    ----------
-    slides : int
-        Slides in the batch.
-    """
-
-    def __init__(self, slides: int) -> None:
+    def __init__(self) -> None:
         # IPython has no types, and is there where there is a notebook.
         ipython: Any = import_module("IPython.display")
         self._html = ipython.HTML
-        self._slides, self._ended = slides, 0
+        self._slides, self._ended = 0, 0
         self._name, self._nuclei = "", 0
         self._megapixels = self._done = 0.0
         self._shown: Any = ipython.display(self._html("<progress></progress>"), display_id=True)
+
+    def run_started(self, slides: int) -> None:
+        """See `Observer`."""
+        self._slides = slides
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
         """See `Observer`."""
