@@ -78,9 +78,9 @@ def here(svs_slide: Path, model_file: Path, tmp_path_factory: pytest.TempPathFac
 def predicting(model: Path) -> subprocess.Popen[bytes]:
     """Start `wsiseg predict` from bucket to bucket: it sends its state all the time, and lingers at tiles."""
     code = (
-        "import runpy, time; from wsiseg.inference import bucket, plan; bucket.SEND_EVERY_S = 0.1;"
-        "compute = plan.compute_tile;"
-        "plan.compute_tile = lambda *what: (time.sleep(0.5), compute(*what))[1];"
+        "import runpy, time; from wsiseg.inference import bucket, pipeline; bucket.SEND_EVERY_S = 0.1;"
+        "compute = pipeline.compute_tile;"
+        "pipeline.compute_tile = lambda *what: (time.sleep(0.5), compute(*what))[1];"
         "runpy.run_module('wsiseg', run_name='__main__')"
     )
     given = ("s3://slides/", "-o", "s3://out/run", "-m", model, "--tile-size", TILE_PX, "-w", 1, "-q")
