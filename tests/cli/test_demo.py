@@ -18,6 +18,6 @@ def test_demo_finds_the_nuclei_that_it_drew(tmp_path: Path, command: Command) ->
     assert found, done.stdout
     assert float(found[1]) >= 0.7
     folder = tmp_path / "wsiseg-demo"
-    for name in ("svs", "png", "geojson", "parquet", "zarr"):
+    for name in ("svs", "preview.jpg", "geojson", "parquet", "zarr"):
         assert f"synthetic-0.{name}" in done.stdout
         assert (folder / f"synthetic-0.{name}").exists()
