@@ -24,12 +24,12 @@ import click
 import numpy as np
 import numpy.typing as npt
 from harness.fields import Field, read_fields
+from harness.files import write_text
 from harness.mosaic import apart, put_together
 from harness.network import finder
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import WsisegError
-from wsiseg.evaluation.files import write_text
 
 Method = Callable[[Field], npt.NDArray[np.int32]]
 Scores = dict[str, dict[str, float]]

@@ -21,6 +21,7 @@ import click
 from harness.cells import cell
 from harness.fields import Field, folds, read_fields
 from harness.figures import copy_training_figures, figure3
+from harness.files import write_text
 from harness.network import finder
 from harness.rows import (
     PAPER_OBJECTS,
@@ -32,7 +33,6 @@ from harness.rows import (
 from harness.tables import summary, table1, table2
 
 from wsiseg.errors import WsisegError
-from wsiseg.evaluation.files import write_text
 from wsiseg.training.presets import preset
 
 # Setting of table 1 -> (name in TrainingConfig, values, the paper's medians).

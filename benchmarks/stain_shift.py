@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from accuracy import measure
 from harness.fields import Field, read_fields
+from harness.files import write_text
 from harness.network import finder
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import WsisegError
-from wsiseg.evaluation.files import write_text
 
 Pixels = npt.NDArray[np.uint8]
 Change = Callable[[Pixels], Pixels]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wsiseg.evaluation.files import write_text
+from harness.files import write_text
 
 
 def cell(

@@ -131,18 +131,18 @@ def _marked_parquet() -> bytes:
 
 
 def holds_fit(folder: Path) -> bool:
-    """Whether a folder has the run.json of `wsiseg fit`."""
-    return _run_has(folder, _FIT)
+    """Whether a folder has the run.json of `wsiseg fit`, of this version or another."""
+    try:
+        found: Any = json.loads((folder / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("command") == "fit"
 
 
 def holds_predict(folder: Path) -> bool:
     """Whether a folder has the run.json of `wsiseg predict`."""
-    return _run_has(folder, _PREDICT)
-
-
-def _run_has(folder: Path, keys: set[str]) -> bool:
     try:
-        return _has_entries((folder / "run.json").read_bytes(), keys)
+        return _has_entries((folder / "run.json").read_bytes(), _PREDICT)
     except (OSError, ValueError):
         return False
 
