@@ -157,9 +157,11 @@ class Dull(Engine):
 
     name = "dull"
 
-    def confidence(self, rgb: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """See `Engine.confidence`."""
-        return np.zeros(rgb.shape[:2], np.float32)
+    def confidence(
+        self, rgb: np.ndarray, table: np.ndarray, inner: tuple[slice, slice] | None = None
+    ) -> np.ndarray:
+        """Return zeros."""
+        return np.zeros(rgb.shape[:2], np.float32)[inner or ...]
 
 
 class Heard(Observer):
@@ -269,9 +271,11 @@ class Dark(Engine):
 
     name = "dark"
 
-    def confidence(self, rgb: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """See `Engine.confidence`."""
-        return (rgb[..., 0] < 60).astype(np.float32)
+    def confidence(
+        self, rgb: np.ndarray, table: np.ndarray, inner: tuple[slice, slice] | None = None
+    ) -> np.ndarray:
+        """Return 1 where red is dark."""
+        return (rgb[inner or ...][..., 0] < 60).astype(np.float32)
 
 
 def targets(folder: Path) -> dict[str, Target]:

@@ -62,7 +62,7 @@ def test_outlines_against_each_other_need_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.geojson").write_text(
         json.dumps([feature([square(1, 1, 3, 3)]), feature([square(5, 0, 6, 8)])])
     )
-    (tmp_path / "a.xml").write_text(XML.format(region((0.6, 0.6), (2.4, 0.6), (2.4, 2.4), (0.6, 2.4))))
+    (tmp_path / "a.xml").write_text(XML.format(region((1.1, 1.1), (2.9, 1.1), (2.9, 2.9), (1.1, 2.9))))
     scores = evaluate(tmp_path / "a.geojson", tmp_path / "a.xml").images[0].scores
     assert scores.dice == pytest.approx(2 * 4 / (12 + 4))
 

@@ -11,22 +11,30 @@ from command_line import command_environment
 
 pytestmark = pytest.mark.slow
 
+FIT = """
+import wsiseg
+from wsiseg.errors import UsageError
+try:
+    wsiseg.fit("none.svs", "run")
+except UsageError:
+    pass
+"""
 SAYS = "import os, sys; print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
 
 
 @pytest.mark.parametrize(
     ("start", "before", "said"),
     [
-        ("import wsiseg", None, "None False"),
-        ("import wsiseg; wsiseg.fit", None, "PASSIVE True"),
-        ("import wsiseg; wsiseg.fit", "ACTIVE", "ACTIVE True"),
+        ("import wsiseg; wsiseg.fit", None, "None False"),
+        (FIT, None, "PASSIVE True"),
+        (FIT, "ACTIVE", "ACTIVE True"),
     ],
 )
 def test_waiting_threads_sleep_unless_told_otherwise(start: str, before: str | None, said: str) -> None:
     env = {name: value for name, value in command_environment().items() if name != "OMP_WAIT_POLICY"}
     env |= {} if before is None else {"OMP_WAIT_POLICY": before}
     done = subprocess.run(
-        [sys.executable, "-c", f"{start}; {SAYS}"], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"{start}\n{SAYS}"], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == said
 
