@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--anchors", type=click.IntRange(0), metavar="N",
     help="Positive patches that stand for all in the losses (authors' code: 10); 0: all pairs, divided by "
-    "|P|^2 (paper, eq. 7).  [default: the preset's]",
+    "the square of their number (paper, eq. 7).  [default: the preset's]",
 )  # fmt: skip
 @click.option(
     "--no-invert", is_flag=True,
