@@ -12,9 +12,10 @@ import shapely
 from viewed_store import NUCLEI, THRESHOLD
 
 from wsiseg.errors import StoreError
-from wsiseg.viewer.cache import BoundedCache
+from wsiseg.viewer import rings as viewer_rings
 from wsiseg.viewer.density import Density, keeps
 from wsiseg.viewer.nuclei import Nuclei
+from wsiseg.viewer.rings import Rings
 
 
 @pytest.fixture
@@ -100,14 +101,26 @@ def test_density_counts_every_nucleus_where_it_is(nuclei: Nuclei) -> None:
     assert (density.shares(0.7) <= density.shares(THRESHOLD)).all()
 
 
-def test_a_cache_keeps_what_was_used_last_and_no_more_than_it_may() -> None:
-    made = []
-    cache: BoundedCache[bytes] = BoundedCache(10, len)
+def test_outlines_are_decoded_once_while_they_fit(
+    viewed_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
 
-    def get(key: str, size: int) -> None:
-        assert len(cache.get(key, lambda: made.append(key) or bytes(size))) == size
-        assert cache.bytes <= 10
+    def counting(column: pa.ChunkedArray) -> Rings:
+        decoded.append(len(column))
+        return viewer_rings.decoded(column)
 
-    for key, size in [("a", 4), ("b", 4), ("a", 4), ("c", 4), ("a", 4), ("b", 4), ("huge", 11), ("a", 4)]:
-        get(key, size)
-    assert made == ["a", "b", "c", "b", "huge", "a"]
+    monkeypatch.setattr("wsiseg.viewer.nuclei.decoded", counting)
+    path = viewed_store.with_name("slide.parquet")
+    nuclei = Nuclei(path)
+    for _ in range(3):
+        nuclei.meeting(0, 0, 1200, 900)
+    assert sum(decoded) == 5  # every nucleus once
+
+    decoded.clear()
+    monkeypatch.setattr("wsiseg.viewer.nuclei.OUTLINE_CACHE_BYTES", 1)
+    nuclei = Nuclei(path)
+    for _ in range(2):
+        rows, _ = nuclei.meeting(0, 0, 1200, 900)
+        assert rows.tolist() == [0, 1, 2, 3, 4]
+    assert sum(decoded) == 15  # nothing fits: for the index, then at each call

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import zlib
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache, cachedmethod
+from cachetools.keys import methodkey
 from numpy.typing import NDArray
 
 from wsiseg.command_text import command_line
@@ -16,7 +19,6 @@ from wsiseg.errors import SlideError
 from wsiseg.objects.mask import threshold_u8
 from wsiseg.store.blocks import SHARD_PX
 from wsiseg.tiles import Box, Grid
-from wsiseg.viewer.cache import BoundedCache
 from wsiseg.viewer.density import Density, keeps
 from wsiseg.viewer.nuclei import Nucleus
 from wsiseg.viewer.pyramid import TILE_PX, Pyramid
@@ -59,7 +61,8 @@ class Content:
         self.viewed = viewed
         self._store_as_typed = store_as_typed
         self.slide_pyramid = Pyramid(viewed.backdrop.width_l0, viewed.backdrop.height_l0)
-        self._tiles: BoundedCache[bytes] = BoundedCache(TILE_CACHE_BYTES, len)
+        self._tiles: LRUCache[Any, bytes] = LRUCache(TILE_CACHE_BYTES, len)
+        self._lock = threading.Lock()
 
     def prepare(self) -> None:
         """Do what the first request for outlines would wait for."""
@@ -75,8 +78,9 @@ class Content:
             If there is no such tile.
         """
         box = self.slide_pyramid.box(level, col, row)
-        return self._tiles.get(("slide", level, col, row), lambda: self._jpeg(level, box))
+        return self._jpeg(level, box)
 
+    @cachedmethod(lambda self: self._tiles, partial(methodkey, kind="slide"), lambda self: self._lock)
     def _jpeg(self, level: int, box: Box) -> bytes:
         from PIL import Image
 
@@ -100,8 +104,9 @@ class Content:
         if level >= store.levels:
             raise LookupError(f"no level {level}")
         box = Pyramid(frame.width, frame.height).box(level, col, row).clipped(store.confidence[level].frame)
-        return self._tiles.get(("confidence", level, col, row), lambda: self._deflated(level, box))
+        return self._deflated(level, box)
 
+    @cachedmethod(lambda self: self._tiles, partial(methodkey, kind="confidence"), lambda self: self._lock)
     def _deflated(self, level: int, box: Box) -> bytes:
         return zlib.compress(self.viewed.store.confidence[level].read(box).tobytes(), 1)
 

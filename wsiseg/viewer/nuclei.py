@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache, cachedmethod
 from numpy.typing import NDArray
 
 from wsiseg.errors import StoreError
 from wsiseg.viewer.boxes import BoxIndex
-from wsiseg.viewer.cache import BoundedCache
 from wsiseg.viewer.rings import Ints, Rings, decoded, from_counts, joined
 
 Values = NDArray[np.float32]
@@ -77,7 +77,8 @@ class Nuclei:
         self._group_start = from_counts(np.array(counts, np.int64))
         self._reading = threading.Lock()
         self._indexing = threading.Lock()
-        self._outlines: BoundedCache[Rings] = BoundedCache(OUTLINE_CACHE_BYTES, lambda rings: rings.nbytes)
+        self._outlines: LRUCache[Any, Rings] = LRUCache(OUTLINE_CACHE_BYTES, lambda rings: rings.nbytes)
+        self._caching = threading.Lock()
         self._columns: dict[str, Values] = {}
 
     def __len__(self) -> int:
@@ -169,10 +170,8 @@ class Nuclei:
         measures: dict[str, Any] = table.slice(place, 1).to_pylist()[0]
         return Nucleus(row, measures, self.outlines(np.array([row])))
 
+    @cachedmethod(lambda self: self._outlines, lock=lambda self: self._caching)
     def _group(self, group: int) -> Rings:
-        return self._outlines.get(group, lambda: self._decode(group))
-
-    def _decode(self, group: int) -> Rings:
         with self._reading:
             column = self._file.read_row_group(group, columns=["geometry"])["geometry"]
         return decoded(column)
