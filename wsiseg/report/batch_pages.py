@@ -59,11 +59,11 @@ class BatchPages(Pages):
             self._guarded(lambda: write_index(self._folder))
 
     def draw(self, store: SlideStore, thumbnail: Overview, path: Path) -> None:
-        """See `Pages`: the preview, and the thumbnail of the report."""
+        """Draw the preview of a slide, and the thumbnail of its report."""
         draw_preview(store, thumbnail, path)
 
     def add(self, report: SlideReport) -> None:
-        """See `Pages`: a slide that was done before keeps the page it got since."""
+        """Queue the page of a finished slide; one that was skipped keeps a page newer than its table."""
         if report.state in ("done", "incomplete", "skipped"):
             self._pool.submit(
                 self._make, Outputs(self._folder, report.name), report.seconds, report.state == "skipped"

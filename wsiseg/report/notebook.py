@@ -78,27 +78,27 @@ class NotebookProgress(Observer):
         self._shown: Any = ipython.display(self._html("<progress></progress>"), display_id=True)
 
     def run_started(self, slides: int) -> None:
-        """See `Observer`."""
+        """Remember how many slides there are."""
         self._slides = slides
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """See `Observer`."""
+        """Show the slide, from where it was resumed."""
         self._name, self._nuclei = name, 0
         self._megapixels, self._done = megapixels, resumed_megapixels
         self._show("finding nuclei")
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
-        """See `Observer`."""
+        """Move the bar and count the new nuclei."""
         self._done += megapixels
         self._nuclei += nuclei
         self._show("finding nuclei")
 
     def phase(self, name: str) -> None:
-        """See `Observer`."""
+        """Show what is being done."""
         self._show(name)
 
     def slide_ended(self, report: SlideReport) -> None:
-        """See `Observer`."""
+        """Count the slide and show its state."""
         self._ended += 1
         self._megapixels = self._done = 0.0
         self._name, self._nuclei = report.name, report.nuclei
