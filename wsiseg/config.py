@@ -161,15 +161,20 @@ def predict_config(
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
         "split": False if no_splitting else None,
     }  # fmt: skip
-    tissue = {
-        "mask": None if tissue_mask is None else os.fspath(tissue_mask),
-        "detect": False if no_tissue else None,
-    }
+    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue)
     return _changed(
-        base, objects=_changed(base.objects, **objects), tissue=_changed(base.tissue, **tissue), mpp=mpp,
-        tile_px=tile_size, workers=workers, device=device, reader=reader, scheduler=scheduler,
+        base, objects=_changed(base.objects, **objects), tissue=tissue, mpp=mpp, tile_px=tile_size,
+        workers=workers, device=device, reader=reader, scheduler=scheduler,
         overwrite=overwrite or None, gzip=gzip or None, split=split,
     )  # fmt: skip
+
+
+def changed_tissue(
+    config: TissueConfig, tissue_mask: str | os.PathLike[str] | None, no_tissue: bool
+) -> TissueConfig:
+    """Return where tissue is, with what was given as `--tissue-mask` and `--no-tissue`."""
+    mask = None if tissue_mask is None else os.fspath(tissue_mask)
+    return _changed(config, mask=mask, detect=False if no_tissue else None)
 
 
 def _changed(config: C, **values: Any) -> C:

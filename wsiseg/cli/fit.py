@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -107,34 +107,14 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     slides: tuple[str, ...],
     output: Path,
-    preset: str,
-    repeats: int | None,
-    epochs: int | None,
-    batch_size: int | None,
-    similarity: str | None,
-    inter: str | None,
-    sampler: str | None,
-    anchors: int | None,
-    no_invert: bool,
     labels: Path | None,
     label_images: Path | None,
-    select: str | None,
-    prior: str | None,
-    mpp: float | None,
     slide_mpp: float | None,
     force_slide_mpp: bool,
-    tissue_mask: Path | None,
-    no_tissue: bool,
-    seed: int,
-    max_minutes: float | None,
-    workers: int | None,
-    threads: int | None,
-    jobs: int | None,
-    device: str,
-    reader: str,
-    overwrite: bool,
+    **settings: Any,
 ) -> None:
     """Learn a network from SLIDES, without labels: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
@@ -143,36 +123,13 @@ def command(
     --select. Repeat the command to resume an interrupted run.
     """
     if not slides:
-        _select_later(output, select)
+        _select_later(output, settings["select"])
         return
     from wsiseg.api import fit
     from wsiseg.cli.fit_progress import FitProgress
     from wsiseg.training.fit_config import fit_config
 
-    config = fit_config(
-        preset=preset,
-        repeats=repeats,
-        epochs=epochs,
-        batch_size=batch_size,
-        similarity=similarity,
-        inter=inter,
-        sampler=sampler,
-        anchors=anchors,
-        no_invert=no_invert,
-        select=select,
-        prior=prior,
-        mpp=mpp,
-        tissue_mask=tissue_mask,
-        no_tissue=no_tissue,
-        seed=seed,
-        max_minutes=max_minutes,
-        workers=workers,
-        threads=threads,
-        jobs=jobs,
-        device=device,
-        reader=reader,
-        overwrite=overwrite,
-    )
+    config = fit_config(**settings)
     training = config.training
     with FitProgress(
         training.repeats, training.epochs, training.consensus_epochs, options.verbosity(ctx)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,28 +41,12 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     slides: tuple[str, ...],
     output: Path | str,
     model: Path | None,
-    mpp: float | None,
-    slide_mpp: float | None,
-    force_slide_mpp: bool,
-    threshold: float | None,
-    min_area: float,
-    certainty: float,
-    no_splitting: bool,
-    simplify: float,
-    gzip: bool,
-    split: int | None,
-    tissue_mask: Path | None,
-    no_tissue: bool,
-    tile_size: int,
-    workers: int | None,
-    device: str,
-    reader: str,
-    scheduler: str | None,
-    overwrite: bool,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
@@ -72,38 +56,11 @@ def command(
     """
     from wsiseg.api import predict
     from wsiseg.cli.progress import BatchProgress
-    from wsiseg.config import predict_config
     from wsiseg.network.model import load_model
     from wsiseg.slides.files import is_url
 
-    config = predict_config(
-        threshold=threshold,
-        min_area=min_area,
-        certainty=certainty,
-        no_splitting=no_splitting,
-        simplify=simplify,
-        tissue_mask=tissue_mask,
-        no_tissue=no_tissue,
-        mpp=mpp,
-        tile_size=tile_size,
-        workers=workers,
-        device=device,
-        reader=reader,
-        scheduler=scheduler,
-        overwrite=overwrite,
-        gzip=gzip,
-        split=split,
-    )
     with BatchProgress(options.verbosity(ctx)) as progress:
-        reports = predict(
-            list(slides),
-            output,
-            load_model(model),
-            slide_mpp=slide_mpp,
-            force_slide_mpp=force_slide_mpp,
-            config=config,
-            observer=progress,
-        )
+        reports = predict(list(slides), output, load_model(model), observer=progress, **settings)
     if options.verbosity(ctx) >= 0:
         options.name_left_out(slides)
     bad = [report for report in reports if not report.is_whole]

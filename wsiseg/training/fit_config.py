@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from wsiseg.config import TissueConfig
+from wsiseg.config import TissueConfig, changed_tissue
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.presets import changed, default_preset
 from wsiseg.training.presets import preset as preset_of
@@ -90,11 +90,7 @@ def fit_config(
         values["overwrite"] = True
     own = values.keys() & {field.name for field in fields(FitConfig)}
     training = {key: value for key, value in values.items() if key not in own}
-    tissue = base.tissue
-    if tissue_mask is not None:
-        tissue = replace(tissue, mask=os.fspath(tissue_mask))
-    if no_tissue:
-        tissue = replace(tissue, detect=False)
+    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue)
     start = base.training if preset is None else preset_of(preset)
     return replace(
         base, training=changed(start, **training), tissue=tissue, **{key: values[key] for key in own}
