@@ -116,8 +116,11 @@ def test_what_others_wrote_stays(tmp_path: Path, name: str) -> None:
 def test_stores_of_others_stay(tmp_path: Path) -> None:
     store = tmp_path / "slide.zarr"
     store.mkdir()
-    (store / "zarr.json").write_text('{"attributes": {"ome": {}}}')
-    assert not is_ours(store)
+    for metadata in ('{"attributes": {"ome": {}}}', '{"zarr_format": 3, "node_type": "group"}', "[]"):
+        (store / "zarr.json").write_text(metadata)
+        assert not is_ours(store)
+    (store / "zarr.json").write_text('{"attributes": {"wsis')
+    assert is_ours(store)
     (store / "zarr.json").unlink()
     assert is_ours(store)
     (store / "notes.txt").touch()

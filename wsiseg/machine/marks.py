@@ -93,12 +93,13 @@ def has_store_mark(metadata: bytes, names: Iterable[str]) -> bool:
     metadata : bytes
         Its zarr.json; empty if it has none.
     names : iterable of str
-        What lies in it, which decides where the metadata are damaged.
+        What lies in it, which decides where the metadata cannot be read.
     """
     try:
-        return "wsiseg" in json.loads(metadata)["attributes"]
-    except (ValueError, KeyError, TypeError):
+        described: Any = json.loads(metadata)
+    except ValueError:
         return all(map(_IN_STORE.fullmatch, names))
+    return isinstance(described, dict) and "wsiseg" in (described.get("attributes") or {})
 
 
 def stand_in(name: str) -> bytes:
