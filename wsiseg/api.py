@@ -16,10 +16,12 @@ from wsiseg.machine.cores import wait_asleep
 from wsiseg.machine.user_folders import work_folder
 from wsiseg.network.model import Model, load_model
 from wsiseg.report.batch_pages import BatchPages
-from wsiseg.report.notebook import NotebookProgress, Reports, in_notebook
+from wsiseg.report.notebook import NotebookProgress, Reports
+from wsiseg.report.notebook_bar import in_notebook
 from wsiseg.slides.sources import SlideSource, expand
 
 if TYPE_CHECKING:
+    from wsiseg.training.config import TrainingConfig
     from wsiseg.training.fit import FitResult
     from wsiseg.training.fit_config import FitConfig
     from wsiseg.training.observer import Observer as FitObserver
@@ -191,7 +193,7 @@ def fit(
         All settings at once, the preset `default` if left out; those given by name overrule it. A preset
         given by name replaces its training.
     observer : Observer, optional
-        Is told of the progress.
+        Is told of the progress; in a notebook a progress bar is shown if it is left out.
 
     Returns
     -------
@@ -215,7 +217,6 @@ def fit(
     from wsiseg.report.training_run import draw_run
     from wsiseg.training.fit import fit_slides
     from wsiseg.training.fit_config import fit_config
-    from wsiseg.training.observer import Observer as FitObserver
     from wsiseg.training.run_folder import RunFolder
 
     share_arenas()
@@ -246,10 +247,21 @@ def fit(
     )
     sources = _expanded(slides, slide_mpp, force_slide_mpp)
     others = None if label_images is None else _expanded(label_images, slide_mpp, force_slide_mpp)
-    result = fit_slides(sources, output, labels, settings, observer or FitObserver(), others)
+    watching = observer or _fit_observer(settings.training)
+    result = fit_slides(sources, output, labels, settings, watching, others)
     folder = RunFolder(result.output)
     draw_run(folder, folder.record(), result.states)
     return result
+
+
+def _fit_observer(training: TrainingConfig) -> FitObserver:
+    """Return who watches a training where the caller gave nobody."""
+    from wsiseg.report.notebook_fit import FitNotebookProgress
+    from wsiseg.training.observer import Observer as FitObserver
+
+    if in_notebook():
+        return FitNotebookProgress(training.repeats, training.epochs, training.consensus_epochs)
+    return FitObserver()
 
 
 def reselect(output: PathLike, select: str) -> Choice:

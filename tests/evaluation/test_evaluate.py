@@ -49,6 +49,14 @@ def test_rows_mean_and_spread(folders: tuple[Path, Path]) -> None:
     assert all(image.has_instances for image in result.images)
 
 
+def test_it_shows_itself(folders: tuple[Path, Path]) -> None:
+    result = evaluate(*folders)
+    assert repr(result) == "<Evaluation of 2 images: dice 0.900, aji 0.833, pq 0.833, f1 0.833>"
+    page = result._repr_html_()
+    assert page.count("<tr>") == 1 + 2 + 2
+    assert "<td>b</td><td>0.800</td>" in page
+
+
 def test_csv_and_json_hold_the_same(folders: tuple[Path, Path]) -> None:
     result = evaluate(*folders)
     rows = {row["name"]: row for row in csv.DictReader(io.StringIO(result.to_csv()))}

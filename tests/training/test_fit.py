@@ -35,6 +35,10 @@ def test_a_run_from_first_to_last(images, config, tmp_path):
     assert (choice.repeat, choice.channel, choice.epoch) == tuple(
         int(best[k]) for k in ("repeat", "channel", "epoch")
     )
+    assert "<img" not in result._repr_html_()
+    (tmp_path / "run" / "contact-sheet.png").write_bytes(b"sheet")
+    assert f"score {choice.score:.3f}" in result._repr_html_()
+    assert 'src="data:image/png;base64,c2hlZXQ="' in result._repr_html_()
     model = load_model(tmp_path / "run")
     assert (model.info.channel, model.info.inverted) == (choice.channel, choice.inverted)
     assert model.info.score == pytest.approx(float(best["score"]), abs=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from wsiseg.cli import options
 from wsiseg.command_text import command_line
 from wsiseg.training.config import INTER, SAMPLERS, SIMILARITIES
 from wsiseg.training.presets import PRESETS
-
-if TYPE_CHECKING:
-    from wsiseg.training.selection import Choice
 
 
 @click.command()
@@ -145,7 +142,7 @@ def command(
             observer=progress,
         )
     if options.verbosity(ctx) >= 0:
-        click.echo(f"model: {_described(result.choice)}")
+        click.echo(f"model: {result.choice}")
         use = command_line("wsiseg", "predict", "SLIDES", "-m", output, "-o", "OUT")
         click.echo(f"see {output / 'report.html'}; use it: {use}")
     if result.failures:
@@ -163,16 +160,4 @@ def _select_later(output: Path, select: str | None) -> None:
     from wsiseg.api import reselect
 
     choice = reselect(output, select)
-    click.echo(f"model: {_described(choice)}")
-
-
-def _described(choice: Choice) -> str:
-    """Return what became the model, and why."""
-    name = f"repeat {choice.repeat}" if choice.repeat else "consensus of the repeats"
-    inverted = ", inverted" if choice.inverted else ""
-    dice = "" if choice.dice is None else f", Dice {choice.dice:.3f}"
-    why = {"user": ", as you chose", "score": ", chosen by its score", "labels": ", chosen by the labels"}
-    return (
-        f"{name}, channel {choice.channel}{inverted}, epoch {choice.epoch}, score {choice.score:.3f}{dice}"
-        f"{why.get(choice.by, '')}"
-    )
+    click.echo(f"model: {choice}")

@@ -11,7 +11,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
-# How many skipped files are named one by one.
+# How many files of one cause are named one by one.
 NAMED = 10
 _VERBOSITY = "wsiseg.verbosity"
 

@@ -77,11 +77,20 @@ def command(
 
 
 def _table(bad: Sequence[SlideReport]) -> list[str]:
-    """Return what became of the slides that are not done, and why, in columns."""
+    """Return what became of the slides that are not done, a line a cause."""
     from wsiseg.errors import shown
 
-    if not bad:
-        return []
-    width = max(len(report.state) for report in bad)
-    lines = [f"  {report.state:{width}}  {shown(report.path)}: {shown(report.cause)}" for report in bad]
-    return ["Not done:", *lines]
+    causes: dict[tuple[str, str], list[str]] = {}
+    for report in bad:
+        causes.setdefault((report.state, report.cause), []).append(shown(report.path))
+    width = max((len(state) for state, _ in causes), default=0)
+    lines = [
+        f"  {state:{width}}  {_named(paths)}: {shown(cause)}" for (state, cause), paths in causes.items()
+    ]
+    return ["Not done:", *lines] if lines else []
+
+
+def _named(paths: Sequence[str]) -> str:
+    """Return the first of the paths, and how many there are."""
+    more = f" and {len(paths) - options.NAMED} more" if len(paths) > options.NAMED else ""
+    return ", ".join(paths[: options.NAMED]) + more

@@ -48,6 +48,8 @@ class BatchProgress(Observer):
                 console=self._console,
             )
         self.warnings: list[str] = []
+        # The first slide that failed of each cause: a batch that fails as one says why once.
+        self._first_of: dict[str, str] = {}
         self._slide_bar: TaskID | None = None
         self._all_bar: TaskID | None = None
 
@@ -76,8 +78,8 @@ class BatchProgress(Observer):
             self._slide_bar = self._bars.add_task(name, total=megapixels, speed="")
             self._bars.update(self._slide_bar, completed=resumed_megapixels)
         elif self._verbosity >= 0:
-            resumed = f", {resumed_megapixels:.1f} MP already done" if resumed_megapixels else ""
-            self._line(f"{name}: {megapixels:.1f} MP of tissue{resumed}")
+            resumed = f", {_digits(resumed_megapixels)} MP already done" if resumed_megapixels else ""
+            self._line(f"{name}: {_digits(megapixels)} MP of tissue{resumed}")
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
         """See `Observer`."""
@@ -87,12 +89,13 @@ class BatchProgress(Observer):
             self._bars.update(self._slide_bar, completed=self._done, speed=self._speed())
         elif self._verbosity >= 0 and time.monotonic() - self._last_line > LINE_EVERY_S:
             self._last_line = time.monotonic()
-            self._line(f"{self._name}: {self._done:.1f} of {self._megapixels:.1f} MP, {self._speed()}")
+            done, total = _digits(self._done), _digits(self._megapixels)
+            self._line(f"{self._name}: {done} of {total} MP, {self._speed()}")
 
     def _speed(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-3)
         speed = (self._done - self._resumed) / seconds
-        return f"{_rate(speed)}, {self._nuclei:,} nuclei {self._phase}".rstrip()
+        return f"{_digits(speed)} MP/s, {self._nuclei:,} nuclei {self._phase}".rstrip()
 
     def phase(self, name: str) -> None:
         """See `Observer`."""
@@ -121,7 +124,11 @@ class BatchProgress(Observer):
         if self._bars and self._all_bar is not None:
             self._bars.update(self._all_bar, completed=self._ended)
         if self._verbosity >= 0 or not report.is_whole:
-            self._line(f"[{self._ended}/{self._slides}] {_sentence(report)}")
+            first = self._first_of.get(report.cause) if report.state == "failed" else None
+            text = _sentence(report) if first is None else f"{report.name}: FAILED, as {first}"
+            self._line(f"[{self._ended}/{self._slides}] {text}")
+        if report.state == "failed":
+            self._first_of.setdefault(report.cause, report.name)
 
     def failed(self, error: BaseException) -> None:
         """See `Observer`."""
@@ -136,9 +143,9 @@ class BatchProgress(Observer):
         self._console.print(text, markup=False)
 
 
-def _rate(megapixels_s: float) -> str:
-    """Return a rate with enough digits that a slow one does not read as zero."""
-    return f"{megapixels_s:.{1 if megapixels_s >= 1 else 2}f} MP/s"
+def _digits(value: float) -> str:
+    """Return a number with enough digits that a small one does not read as zero."""
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _sentence(report: SlideReport) -> str:
@@ -152,6 +159,7 @@ def _sentence(report: SlideReport) -> str:
     if report.state == "skipped":
         return f"{report.name}: already done, {found}" + (f"; {report.cause}" if report.cause else "")
     speed = report.megapixels / report.seconds if report.seconds else 0.0
-    text = f"{report.name}: {found} in {report.tissue_mm2:.2f} mm2, {report.seconds:.1f} s, {_rate(speed)}"
+    area, rate = _digits(report.tissue_mm2), _digits(speed)
+    text = f"{report.name}: {found} in {area} mm2, {report.seconds:.1f} s, {rate} MP/s"
     notes = [note for note in (report.cause, report.warnings) if note]
     return "; ".join([text, *notes])

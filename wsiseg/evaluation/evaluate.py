@@ -10,6 +10,7 @@ import os
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 
 from wsiseg.errors import LabelError, UsageError
@@ -18,6 +19,7 @@ from wsiseg.evaluation.labels import Labels, load_labels
 from wsiseg.evaluation.metrics import Scores, score
 
 MEASURES = tuple(Scores.__dataclass_fields__)
+SHOWN = ("dice", "aji", "pq", "f1")
 # Files that have no size of their own.
 _OUTLINES = ("geojson", "xml")
 
@@ -45,7 +47,7 @@ class ImageScores:
     has_instances: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What `evaluate` found.
 
@@ -83,6 +85,23 @@ class Evaluation:
         if self.images:
             for name in MEASURES:
                 yield name, [float(getattr(image.scores, name)) for image in self.images]
+
+    def __repr__(self) -> str:
+        """Return the mean scores in one line."""
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in self.mean.items() if name in SHOWN)
+        return f"<Evaluation of {len(self.images)} images: {scores or 'none compared'}>"
+
+    def _repr_html_(self) -> str:
+        """Return a row an image, and mean and sd, as a notebook shows them."""
+        rows = [(image.name, asdict(image.scores)) for image in self.images]
+        rows += [("mean", self.mean), ("sd", self.sd)] if rows else []
+        head = "".join(f"<th>{name}</th>" for name in ("image", *SHOWN))
+        cells = (
+            f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{scores[key]:.3f}</td>" for key in SHOWN) + "</tr>"
+            for name, scores in rows
+        )
+        failed = "".join(f"<p>{escape(name)}: {escape(cause)}</p>" for name, cause in self.failed.items())
+        return f"<table><tr>{head}</tr>{''.join(cells)}</table>{failed}"
 
     def to_json(self) -> str:
         """Return everything as JSON text; what is not a number is null."""

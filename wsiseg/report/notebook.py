@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from html import escape
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.report.notebook_bar import NotebookBar
 from wsiseg.report.page import data_uri, jpeg
 
 # Previews are in the notebook's file: of more slides than these the table says it all.
@@ -59,23 +57,14 @@ class Reports(list[SlideReport]):
         return f'<img alt="{escape(report.name)}" width="480" src="{data_uri(data, "jpeg")}">'
 
 
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
-
-
 class NotebookProgress(Observer):
     """A bar in the output of a notebook's cell."""
 
     def __init__(self) -> None:
-        # IPython has no types, and is there where there is a notebook.
-        ipython: Any = import_module("IPython.display")
-        self._html = ipython.HTML
+        self._bar = NotebookBar()
         self._slides, self._ended = 0, 0
         self._name, self._nuclei = "", 0
         self._megapixels = self._done = 0.0
-        self._shown: Any = ipython.display(self._html("<progress></progress>"), display_id=True)
 
     def run_started(self, slides: int) -> None:
         """Remember how many slides there are."""
@@ -106,7 +95,7 @@ class NotebookProgress(Observer):
 
     def _show(self, what: str) -> None:
         share = min(1.0, self._done / self._megapixels) if self._megapixels else 0.0
-        total = min(1.0, (self._ended + share) / self._slides)
-        bar = f'<progress max="1" value="{total:.3f}"></progress>'
-        now = f"{escape(self._name)}: {what}, {self._nuclei:,} nuclei"
-        self._shown.update(self._html(f"{bar} {self._ended} of {self._slides} slides; {now}"))
+        self._bar.show(
+            (self._ended + share) / self._slides,
+            f"{self._ended} of {self._slides} slides; {self._name}: {what}, {self._nuclei:,} nuclei",
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from wsiseg.training.metrics import metrics_rows, write_metrics
 from wsiseg.training.observer import InTurn, Observer
 from wsiseg.training.presets import consensus_config
 from wsiseg.training.reproducible import reproducible
-from wsiseg.training.run_folder import RunFolder
+from wsiseg.training.run_folder import CONTACT_SHEET, RunFolder
 from wsiseg.training.run_record import RunRecord, check_same, check_versions, identity
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
 from wsiseg.training.side_by_side import repeats_at_once, train_repeats
@@ -69,6 +71,15 @@ class FitResult:
     failures: tuple[SlideError, ...]
     finished: bool
     states: Mapping[int, RepeatState] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """Return the model in words, and what it finds in sample crops."""
+        text = f"<p>Model in {escape(str(self.output))}: {escape(str(self.choice))}</p>"
+        try:
+            sheet = base64.b64encode((self.output / CONTACT_SHEET).read_bytes()).decode()
+        except OSError:
+            return text
+        return f'{text}<img alt="confidence in sample crops" width="640" src="data:image/png;base64,{sheet}">'
 
 
 def fit_slides(

@@ -18,7 +18,8 @@ from wsiseg.training.metrics import METRICS_FILE
 from wsiseg.training.run_record import OtherFormatError, RunRecord
 
 RUN_FILE = "run.json"
-DRAWN = ("contact-sheet.png", "report.html")
+CONTACT_SHEET = "contact-sheet.png"
+DRAWN = (CONTACT_SHEET, "report.html")
 OF_REPEAT = (CHECKPOINT_FILE, METRICS_FILE, MODEL_FILE, "figure1.png", "figure4.png")
 SAMPLES_FILE = "samples.safetensors"
 

@@ -51,6 +51,17 @@ class Choice:
         """That by which choices are compared."""
         return self.score if self.dice is None else self.dice
 
+    def __str__(self) -> str:
+        """Return what became the model, and why, in one line."""
+        name = f"repeat {self.repeat}" if self.repeat else "consensus of the repeats"
+        inverted = ", inverted" if self.inverted else ""
+        dice = "" if self.dice is None else f", Dice {self.dice:.3f}"
+        why = {"user": ", as you chose", "score": ", chosen by its score", "labels": ", chosen by the labels"}
+        return (
+            f"{name}, channel {self.channel}{inverted}, epoch {self.epoch}, score {self.score:.3f}{dice}"
+            f"{why.get(self.by, '')}"
+        )
+
 
 def parse_selection(text: str) -> tuple[int, int]:
     """Return (repeat, channel) of "REPEAT:CHANNEL".
