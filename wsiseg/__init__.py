@@ -8,11 +8,16 @@ if TYPE_CHECKING:
     from wsiseg.api import fit, predict
     from wsiseg.evaluation.evaluate import evaluate
     from wsiseg.inference.export import export
+    from wsiseg.inference.one_image import segment
     from wsiseg.network.model import load_model
+    from wsiseg.objects.nuclei_frame import read_nuclei
     from wsiseg.slides.reader import open_slide
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate", "export", "fit", "load_model", "open_slide", "predict"]
+__all__ = [
+    "__version__", "evaluate", "export", "fit", "load_model", "open_slide", "predict", "read_nuclei",
+    "segment",
+]  # fmt: skip
 
 _HOMES = {
     "evaluate": "wsiseg.evaluation.evaluate",
@@ -21,6 +26,8 @@ _HOMES = {
     "load_model": "wsiseg.network.model",
     "open_slide": "wsiseg.slides.reader",
     "predict": "wsiseg.api",
+    "read_nuclei": "wsiseg.objects.nuclei_frame",
+    "segment": "wsiseg.inference.one_image",
 }
 
 

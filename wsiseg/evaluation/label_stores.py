@@ -29,7 +29,7 @@ def read_zarr(file: Path, shape: Shape | None) -> npt.NDArray[np.generic]:
         scale = _scale_l0(_described(file, group))
         found = (math.floor(array.shape[0] * scale + 0.5), math.floor(array.shape[1] * scale + 0.5))
         target = _target(file, found, scale, shape)
-        return _enlarged(array, scale, target)
+        return enlarged(array, scale, target)
     except (BaseZarrError, KeyError, TypeError, ValueError) as error:
         raise LabelError(f"{file}: not a readable store of wsiseg: {error}") from error
 
@@ -73,7 +73,18 @@ def _target(file: Path, found: Shape, scale: float, shape: Shape | None) -> Shap
     return shape if shape is not None else found
 
 
-def _enlarged(array: Any, scale: float, target: Shape) -> npt.NDArray[np.generic]:
+def enlarged(array: Any, scale: float, target: Shape) -> npt.NDArray[Any]:
+    """Return labels (rows, columns) in other pixels: each takes the label that its centre lies in.
+
+    Parameters
+    ----------
+    array : array
+        In numpy or Zarr.
+    scale : float
+        Pixels of the target per pixel of `array`.
+    target : (int, int)
+        Rows and columns wanted.
+    """
     rows, cols = (
         np.minimum(((np.arange(size) + 0.5) / scale).astype(np.int64), length - 1)
         for size, length in zip(target, array.shape, strict=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
+from wsiseg.config import PredictConfig
 from wsiseg.errors import DamageError, SlideError, StoreError, UsageError, WsisegError
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
@@ -21,6 +21,7 @@ from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import RunLog
+from wsiseg.inference.settings import with_clean_up
 from wsiseg.inference.slide import Run, predict_slide
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.locks import BusyError, held_lock
@@ -78,7 +79,7 @@ def predict_slides(
         sources = [replace(source, path=absolute(source.path)) for source in sources]
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
-    config = _with_clean_up(config, model)
+    config = with_clean_up(config, model.info)
     refuse_harm(sources, place, config)
     _make_folder(folder)
     inputs = inputs_of(sources, folder, config)
@@ -109,15 +110,6 @@ def predict_slides(
     if trouble:
         observer.warned(trouble)
     return [reports[number] for number in range(len(sources))]
-
-
-def _with_clean_up(config: PredictConfig, model: Model) -> PredictConfig:
-    """Return the settings, with the paper's clean-up alone for its models unless one was asked for."""
-    objects = config.objects
-    if model.info.preset != "paper" or objects.opening_um or objects.closing_um:
-        return config
-    cleaned = replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM, certainty=0.0)
-    return replace(config, objects=cleaned)
 
 
 def _check(config: PredictConfig, workers: int) -> None:

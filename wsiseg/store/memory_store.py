@@ -1,0 +1,131 @@
+"""A store of one small image in memory: what the pipeline reads and writes, without files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsiseg.slides.tissue import Tissue
+from wsiseg.store.blocks import SHARD_PX, STAIN_DOWNSAMPLE
+from wsiseg.store.chunks import ChunkFiles, StateFiles
+from wsiseg.store.identity import FrameInfo
+from wsiseg.store.slide_store import SlideStore
+from wsiseg.store.states import Stage, State
+from wsiseg.tiles import Box, Grid
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOWHERE = Path("in memory")
+
+
+@dataclass(frozen=True)
+class Pixels(ChunkFiles):
+    """One array in memory, written by squares as if they were files; see `ChunkFiles`."""
+
+    values: npt.NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+
+    @classmethod
+    def empty(cls, height: int, width: int, dtype: npt.DTypeLike, side_px: int) -> Pixels:
+        """Return an array of zeros that is written in squares of `side_px`."""
+        return cls(NOWHERE, (height, width), dtype, side_px, side_px, np.zeros((height, width), dtype))
+
+    def write(self, row: int, col: int, values: npt.NDArray[Any]) -> None:
+        """See `ChunkFiles.write`."""
+        x0, y0 = col * self.file_px, row * self.file_px
+        place = Box(x0, y0, x0 + values.shape[1], y0 + values.shape[0])
+        self.values[place.slices_in(self.frame)] = values
+
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """See `ChunkFiles.read`; a copy."""
+        return self.values[box.slices_in(self.frame)].copy()
+
+
+@dataclass(frozen=True)
+class States(StateFiles):
+    """States in memory; see `StateFiles`."""
+
+    values: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+
+    @classmethod
+    def of(cls, grid: Grid) -> States:
+        """Return the states of the places of a grid, all to do."""
+        return cls(NOWHERE, grid.shape, np.zeros(grid.shape, np.uint8))
+
+    def all(self) -> npt.NDArray[np.uint8]:
+        """See `StateFiles.all`."""
+        return self.values.copy()
+
+    def at(self, row: int, col: int) -> State:
+        """See `StateFiles.at`."""
+        return State(self.values[row, col])
+
+    def mark(self, row: int, col: int, state: State) -> None:
+        """See `StateFiles.mark`."""
+        self.values[row, col] = state
+
+
+class MemoryStore(SlideStore):
+    """The arrays, states and records of one image; no pyramid, no provenance, nothing on the disk.
+
+    Parameters
+    ----------
+    frame : FrameInfo
+    tissue : Tissue
+        What is computed.
+    tile_px : int
+        Side of an object tile.
+    """
+
+    def __init__(self, frame: FrameInfo, tissue: Tissue, tile_px: int) -> None:
+        super().__init__(NOWHERE)
+        height, width = frame.height, frame.width
+        self.frame, self.tissue = frame, tissue
+        self.tiles = Grid(width, height, tile_px)
+        self.confidence = (Pixels.empty(height, width, np.uint8, SHARD_PX),)
+        self.labels = (Pixels.empty(height, width, np.uint32, SHARD_PX),)
+        self.haematoxylin = Pixels.empty(
+            -(-height // STAIN_DOWNSAMPLE),
+            -(-width // STAIN_DOWNSAMPLE),
+            np.uint8,
+            SHARD_PX // STAIN_DOWNSAMPLE,
+        )
+        self.tile_labels = Pixels.empty(height, width, np.uint32, tile_px)
+        self._by_stage = {
+            Stage.NETWORK: States.of(self.blocks),
+            Stage.OBJECTS: States.of(self.tiles),
+            Stage.LABELS: States.of(self.blocks),
+        }
+        self._records: dict[tuple[int, int, str], pa.Table] = {}
+        self._failures: list[dict[str, Any]] = []
+
+    def states(self, stage: Stage, level: int = 0) -> StateFiles:
+        """See `SlideStore.states`; there are no pyramids."""
+        return self._by_stage[stage]
+
+    def write_records(self, row: int, col: int, tables: Mapping[str, pa.Table]) -> None:
+        """See `SlideStore.write_records`."""
+        for name, table in tables.items():
+            self._records[row, col, name] = table
+
+    def read_records(self, row: int, col: int, name: str, columns: Sequence[str] = ()) -> pa.Table:
+        """See `SlideStore.read_records`."""
+        table = self._records[row, col, name]
+        return table.select(list(columns)) if columns else table
+
+    def write_keys(self, keys: npt.NDArray[np.int64]) -> None:
+        """See `SlideStore.write_keys`."""
+        self.keys = keys
+
+    def note_failure(self, row: int, col: int, cause: str) -> None:
+        """See `SlideStore.note_failure`."""
+        self._failures.append({"row": row, "col": col, "cause": cause})
+
+    def failures(self) -> list[dict[str, Any]]:
+        """See `SlideStore.failures`."""
+        return sorted(self._failures, key=lambda failure: (failure["row"], failure["col"]))
