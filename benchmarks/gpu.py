@@ -28,7 +28,7 @@ from wsiseg.network.engine import make_engine
 from wsiseg.network.model import load_model
 from wsiseg.report.training_run import redraw
 from wsiseg.slides import open_slide
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
 from wsiseg.slides.view import SlideView
 from wsiseg.store.blocks import SHARD_PX
 from wsiseg.store.slide_store import SlideStore
@@ -36,7 +36,7 @@ from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.tiles import Grid
 from wsiseg.training.fit import fit_slides
 from wsiseg.training.fit_config import FitConfig
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.presets import preset
 
 IMAGES, IMAGE_PX = 30, 1000
@@ -83,7 +83,7 @@ def measure_fit(folder: Path, device: str, epochs: int) -> dict[str, Took]:
         slide = SyntheticSlide(IMAGE_PX, IMAGE_PX, seed=seed, tissue_share=1, pen=False)
         write_synthetic(images / f"{seed:02}.tif", slide)
     config, slides = FitConfig(preset("paper", epochs=epochs), device=device), expand([str(images)], 0.25)
-    trained = took(lambda: fit_slides(slides, out, None, config, Observer()))
+    trained = took(lambda: fit_slides(slides, out, None, config, FitObserver()))
     return {
         f"fit, ten repeats of {epochs} epochs": trained,
         "their figures and report": took(lambda: redraw(out)),

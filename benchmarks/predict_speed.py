@@ -32,7 +32,7 @@ from skimage import feature, measure, morphology, segmentation
 
 import wsiseg
 from wsiseg.config import PredictConfig
-from wsiseg.inference.outputs import SlideReport
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.network.engine import make_engine

@@ -27,14 +27,14 @@ from wsiseg.synthetic import SyntheticSlide, write_synthetic
 from wsiseg.training import stream
 from wsiseg.training.fit_config import FitConfig
 from wsiseg.training.learner import Alone
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.presets import preset
 from wsiseg.training.validation import Validation
 
 TILE_PX = 256
 
 
-class Clock(Observer):
+class Clock(FitObserver):
     """Seconds of waiting, training and validating, after the first epoch."""
 
     def __init__(self) -> None:

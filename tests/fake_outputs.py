@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from wsiseg.inference.outputs import Outputs, SlideReport
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.objects.records import RECORDS
 from wsiseg.slides.tissue import Tissue
 from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import create_store
+from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 
 NASTY = 'it\'s <b>"x"</b> & ünï 100% #1'

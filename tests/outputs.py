@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig, PredictConfig
 from wsiseg.inference.batch import predict_slides
-from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.marks import marked_jpeg
 from wsiseg.network.model import load_model
 from wsiseg.objects.certainty import is_certain
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import Segmented, segment_whole
+from wsiseg.slides.expand import expand
 from wsiseg.slides.overview import Overview
-from wsiseg.slides.sources import expand
 from wsiseg.store.slide_store import SlideStore
 
 
@@ -44,7 +45,7 @@ def predicted(
     model: Path,
     *,
     slide_mpp: float | None = None,
-    observer: Observer | None = None,
+    observer: PredictObserver | None = None,
     **settings: Any,
 ) -> list[SlideReport]:
     """Run `predict` in this process without previews; settings are those of `PredictConfig`."""

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 import wsiseg
 from wsiseg.errors import LabelError, UsageError, WsisegError
 from wsiseg.evaluation.labels import read_labels
-from wsiseg.inference.outputs import Outputs
 from wsiseg.slides import open_slide
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
+from wsiseg.store.outputs import Outputs
 
 PACKAGE = Path(wsiseg.__file__).parent
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "xml"}

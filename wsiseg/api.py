@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsiseg.config import PredictConfig, predict_config
 from wsiseg.inference.batch import predict_slides
-from wsiseg.inference.outputs import Observer
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.places import output_place
 from wsiseg.machine.allocator import share_arenas
 from wsiseg.machine.cores import wait_asleep
@@ -18,13 +18,14 @@ from wsiseg.network.model import Model, load_model
 from wsiseg.report.batch_pages import BatchPages
 from wsiseg.report.notebook import NotebookProgress, Reports
 from wsiseg.report.notebook_bar import in_notebook
-from wsiseg.slides.sources import SlideSource, expand
+from wsiseg.slides.expand import expand
+from wsiseg.slides.sources import SlideSource
 
 if TYPE_CHECKING:
     from wsiseg.training.config import TrainingConfig
     from wsiseg.training.fit import FitResult
     from wsiseg.training.fit_config import FitConfig
-    from wsiseg.training.observer import Observer as FitObserver
+    from wsiseg.training.observer import FitObserver
     from wsiseg.training.selection import Choice
 
 PathLike = str | os.PathLike[str]
@@ -54,7 +55,7 @@ def predict(
     gzip: bool = False,
     split: int | None = None,
     config: PredictConfig | None = None,
-    observer: Observer | None = None,
+    observer: PredictObserver | None = None,
 ) -> Reports:
     """Segment the nuclei of slides; leave a Zarr store, GeoJSON, Parquet, preview and report for each.
 
@@ -84,7 +85,7 @@ def predict(
         As in `PredictConfig`, which has the defaults.
     config : PredictConfig, optional
         All settings at once; those given by name overrule it.
-    observer : Observer, optional
+    observer : PredictObserver, optional
         Is told of the progress; in a notebook a progress bar is shown if it is left out.
 
     Returns
@@ -119,7 +120,7 @@ def predict(
         gzip=gzip,
         split=split,
     )
-    watching = observer or (NotebookProgress() if in_notebook() else Observer())
+    watching = observer or (NotebookProgress() if in_notebook() else PredictObserver())
     with (
         output_place(output, work_folder()) as place,
         BatchPages(place.folder, settings.reader, watching.warned) as pages,
@@ -257,7 +258,7 @@ def fit(
 def _fit_observer(training: TrainingConfig) -> FitObserver:
     """Return who watches a training where the caller gave nobody."""
     from wsiseg.report.notebook_fit import FitNotebookProgress
-    from wsiseg.training.observer import Observer as FitObserver
+    from wsiseg.training.observer import FitObserver
 
     if in_notebook():
         return FitNotebookProgress(training.repeats, training.epochs, training.consensus_epochs)
@@ -285,10 +286,10 @@ def reselect(output: PathLike, select: str) -> Choice:
         If there is no run, or no such repeat or channel in it.
     """
     from wsiseg.report.training_run import draw_run
-    from wsiseg.training.fit import choose_again
+    from wsiseg.training.reselect import reselect_run
     from wsiseg.training.run_folder import RunFolder
 
-    record, states = choose_again(output, select)
+    record, states = reselect_run(output, select)
     folder = RunFolder(Path(output))
     draw_run(folder, record, states)
     assert record.choice is not None

@@ -24,15 +24,17 @@ from wsiseg.evaluation.labels import read_labels
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.export import export
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.network.engine import Engine
 from wsiseg.network.fold import fold
 from wsiseg.network.model import load_model, serialise
 from wsiseg.slides import open_slide
+from wsiseg.slides.expand import expand
 from wsiseg.slides.overview import Overview
-from wsiseg.slides.sources import SlideSource, expand
+from wsiseg.slides.sources import SlideSource
 from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.tissue_mask import read_mask
 from wsiseg.slides.view import SlideView
@@ -164,13 +166,13 @@ class Dull(Engine):
         return np.zeros(rgb.shape[:2], np.float32)[inner or ...]
 
 
-class Heard(Observer):
+class Heard(PredictObserver):
     """Keeps the error that ended a slide."""
 
     error: BaseException | None = None
 
     def failed(self, error: BaseException) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self.error = error
 
 

@@ -10,7 +10,8 @@ import shapely
 
 from wsiseg.config import PAPER_CLEAN_UP_UM, ObjectsConfig
 from wsiseg.inference.clusters import open_cluster
-from wsiseg.inference.pipeline import FINDING, PAINTING, SlideJob
+from wsiseg.inference.job import SlideJob
+from wsiseg.inference.pipeline import FINDING, PAINTING
 from wsiseg.inference.planner import plan
 from wsiseg.objects.mask import clean_mask
 from wsiseg.objects.scales import Scales

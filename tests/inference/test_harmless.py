@@ -16,11 +16,11 @@ from PIL import Image
 from wsiseg.config import ObjectsConfig, PredictConfig, TissueConfig
 from wsiseg.errors import StoreError, UsageError
 from wsiseg.inference.harmless import refuse_harm
-from wsiseg.inference.outputs import Outputs
 from wsiseg.inference.place import Place
 from wsiseg.objects.geojson import GeoJSONWriter
 from wsiseg.objects.parquet import ParquetWriter
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
+from wsiseg.store.outputs import Outputs
 
 NAMES = ("a", "A b", "täglich", "x.part01", "slide.zarr", "[a]*", "a.geojson")
 WRITTEN = (

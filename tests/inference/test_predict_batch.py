@@ -7,6 +7,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.errors import StoreError, UsageError
-from wsiseg.inference import pipeline
+from wsiseg.inference import pipeline, prepare
 from wsiseg.inference import slide as slide_module
 from wsiseg.network.model import load_model, save_model
 from wsiseg.store.slide_store import SlideStore
@@ -208,15 +209,20 @@ def interrupt(*_anything: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("where", ["new_store", "write_nuclei"])
+@pytest.mark.parametrize(("module", "name"), [(prepare, "new_store"), (slide_module, "write_nuclei")])
 def test_a_full_disk_fails_the_slide_in_words_and_the_next_run_finishes_it(
-    tmp_path: Path, small_slide: Path, model_file: Path, where: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    small_slide: Path,
+    model_file: Path,
+    module: ModuleType,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_anything: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(slide_module, where, full)
+        patched.setattr(module, name, full)
         (report,) = predicted(small_slide, tmp_path, model_file, slide_mpp=0.25)
     assert report.state == "failed"
     assert "No space left on device" in report.cause

@@ -17,7 +17,7 @@ from outputs import digests, predicted, summary
 from wsiseg import export
 from wsiseg.errors import StoreError
 from wsiseg.inference import slide as slide_module
-from wsiseg.inference.outputs import Observer
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.synthetic import SyntheticSlide, write_synthetic_image
 
 pytestmark = pytest.mark.slow
@@ -96,7 +96,7 @@ def test_slides_of_one_name_are_kept_apart_across_calls(
     assert {name: row["path"] for name, row in summary(out).items()} == {"x": str(copy), "b-x": str(other)}
 
 
-class At(Observer):
+class At(PredictObserver):
     """Does something at a phase."""
 
     def __init__(self, phase: str, act: Any) -> None:

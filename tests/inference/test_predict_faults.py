@@ -15,7 +15,7 @@ from faults import resize, small_disk, without_rights
 from outputs import digests, predicted, summary
 
 from wsiseg.inference import pipeline
-from wsiseg.inference.outputs import Observer
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.store.slide_store import SlideStore
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 AMPLE_KIB = 64 << 10
 
 
-class Heard(Observer):
+class Heard(PredictObserver):
     """Keeps warnings, and does something at a phase."""
 
     def __init__(self, phase: str = "", act: Any = None) -> None:

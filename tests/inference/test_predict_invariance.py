@@ -18,8 +18,9 @@ from outputs import array, digests, predicted, whole_nuclei
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.graph import StageResult
+from wsiseg.inference.job import SlideJob
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.pipeline import FINDING, PAINTING, SlideJob
+from wsiseg.inference.pipeline import FINDING, PAINTING
 from wsiseg.inference.planner import plan
 from wsiseg.network.appearance import rgb_table
 from wsiseg.network.model import load_model, save_model

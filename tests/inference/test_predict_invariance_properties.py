@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
-from wsiseg.inference.outputs import Observer
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.network.fcnn import to_input
 from wsiseg.network.model import load_model
 from wsiseg.objects.records import describe
@@ -104,7 +104,7 @@ class Stopped(BaseException):
     """Ends a run between two tiles."""
 
 
-class StopAfter(Observer):
+class StopAfter(PredictObserver):
     """Stops a run after some results."""
 
     def __init__(self, results: int) -> None:

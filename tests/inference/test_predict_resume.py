@@ -9,7 +9,7 @@ import pytest
 from outputs import digests, predicted
 
 from wsiseg.inference import pipeline
-from wsiseg.inference.outputs import Observer
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pipeline import compute_block, compute_tile
 from wsiseg.store.states import Key
 
@@ -27,7 +27,7 @@ class Killed(BaseException):
     """Ends a run wherever it is."""
 
 
-class StopAfter(Observer):
+class StopAfter(PredictObserver):
     """Stop the run after some results or at the start of a phase."""
 
     def __init__(self, results: int = -1, phase: str = "") -> None:

@@ -23,7 +23,7 @@ from wsiseg.errors import StoreError, UsageError
 from wsiseg.inference import pipeline
 from wsiseg.inference.bucket import Bucket
 from wsiseg.inference.graph import StageResult
-from wsiseg.inference.pipeline import SlideJob
+from wsiseg.inference.job import SlideJob
 from wsiseg.machine import locks
 from wsiseg.machine.lock_object import LockObject
 from wsiseg.machine.locks import BusyError, held

@@ -15,18 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from wsiseg.errors import StoreError, UsageError
-from wsiseg.machine.marks import (
-    GEOJSON_HEAD,
-    GEOJSON_TAIL,
-    HTML_MARK,
-    check_free,
-    foreign,
-    is_our_picture,
-    is_ours,
-    marked_jpeg,
-    refuse_foreign,
-    write_output,
-)
+from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, HTML_MARK, is_our_picture, is_ours, marked_jpeg
+from wsiseg.machine.replacing import check_free, foreign, refuse_foreign, write_output
 from wsiseg.objects.parquet import ParquetWriter
 
 FEATURE = b'{"type":"Feature","id":"3f0c1b7e-2f67-%ba6c-9a3e-7a8a3a0f3d11","geometry":'

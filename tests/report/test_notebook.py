@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsiseg.inference.outputs import SlideReport
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.marks import PREVIEW
 from wsiseg.report.notebook import NotebookProgress, Reports
 from wsiseg.report.notebook_fit import FitNotebookProgress

@@ -16,7 +16,7 @@ from html_pages import Page
 from wsiseg import predict
 from wsiseg.command_text import command_line
 from wsiseg.errors import StoreError, UsageError
-from wsiseg.inference.outputs import Outputs, SlideReport
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.report.batch_index import write_index
 from wsiseg.report.batch_pages import BatchPages, rebuild
 from wsiseg.report.charts import curves, histogram, nice_ticks, nice_top
@@ -27,6 +27,7 @@ from wsiseg.report.slide_numbers import Lattice, Spread, count_up
 from wsiseg.report.slide_page import write_slide_page
 from wsiseg.slides.tissue import Tissue
 from wsiseg.store.identity import FrameInfo
+from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
 

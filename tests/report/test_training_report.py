@@ -18,7 +18,7 @@ from wsiseg.report.contact_sheet import cells, contact_sheet
 from wsiseg.report.training_figures import Samples, figure1, figure4
 from wsiseg.report.training_report import write_report
 from wsiseg.report.training_run import draw_run, redraw
-from wsiseg.training.fit import read_states
+from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import choice_of, choose
 

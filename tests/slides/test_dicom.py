@@ -14,7 +14,7 @@ from small_slides import halved, picture
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
 from wsiseg.slides.dicom import series_in, series_uid
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
 
 PIXELS = picture(200, 300)
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsiseg.errors import UsageError
-from wsiseg.slides.sources import SlideSource, expand, left_out, safe_name
+from wsiseg.slides.expand import expand, left_out
+from wsiseg.slides.sources import SlideSource, safe_name
 
 
 def touch(folder: Path, *names: str) -> list[str]:

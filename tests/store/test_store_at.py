@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wsiseg.store.slide_store import store_at
+from wsiseg.store.finished import store_at
 
 
 def test_a_folder_with_one_store_stands_for_it(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.fit import FitResult, fit_slides
 from wsiseg.training.fit_config import FitConfig
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 
 
 def fit(
@@ -18,7 +18,7 @@ def fit(
     training: TrainingConfig,
     labels: Path | None = None,
     slide_mpp: float | None = 0.25,
-    observer: Observer | None = None,
+    observer: FitObserver | None = None,
     label_images: Path | None = None,
     **settings: Any,
 ) -> FitResult:
@@ -26,4 +26,4 @@ def fit(
     config = FitConfig(training, **{"threads": 1, "workers": 2, **settings})
     slides = expand([str(images)], slide_mpp)
     others = None if label_images is None else expand([str(label_images)], slide_mpp)
-    return fit_slides(slides, output, labels, config, observer or Observer(), others)
+    return fit_slides(slides, output, labels, config, observer or FitObserver(), others)

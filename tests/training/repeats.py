@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
 from wsiseg.training.checkpoint import load_state
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.guided.consensus import stain_maker
 from wsiseg.training.guided.fields import Fields
 from wsiseg.training.learner import Repeat
 from wsiseg.training.loop import train
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.side_by_side import in_step
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 from wsiseg.training.state import RepeatState
@@ -54,7 +54,7 @@ def states_of(repeats: Sequence[Repeat]) -> list[RepeatState]:
 def trained(repeats: Sequence[Repeat], most: int = 1, **options: Any) -> list[RepeatState]:
     """Train repeats, up to `most` as one network; options are those of `train`."""
     states = states_of(repeats)
-    options = {"observer": Observer(), **options}
+    options = {"observer": FitObserver(), **options}
     for places in in_step(states, most):
         train([repeats[p] for p in places], [states[p] for p in places], **options)
     return states

@@ -12,10 +12,11 @@ from repeats import opened_sources
 from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError
 from wsiseg.network.appearance import rgb_table
-from wsiseg.slides.sources import SlideSource, expand
+from wsiseg.slides.expand import expand
+from wsiseg.slides.sources import SlideSource
 from wsiseg.tiles import Box
 from wsiseg.training.crops import draw_crop, random_box, white_share
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.randomness import Purpose, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource, check_sources
 
 
@@ -31,7 +32,7 @@ def opened(images, config):
 
 
 def test_boxes_lie_inside_the_frame():
-    generator = numpy_generator(Stage.CROP, 0)
+    generator = numpy_generator(Purpose.CROP, 0)
     places = np.array([[0, 0], [184, 134]], np.int32)
     for chosen in (source(), source(places=places, is_image=False)):
         boxes = [random_box(chosen, 80, generator) for _ in range(200)]
@@ -41,7 +42,7 @@ def test_boxes_lie_inside_the_frame():
 
 def test_boxes_of_slides_surround_tissue():
     places = np.array([[96, 64]], np.int32)
-    generator = numpy_generator(Stage.CROP, 0)
+    generator = numpy_generator(Purpose.CROP, 0)
     for _ in range(50):
         box = random_box(source(places=places, is_image=False), 40, generator)
         assert box.x0 + 20 in range(96, 112)
@@ -55,7 +56,7 @@ def test_white_is_drawn_again(tmp_path, config):
     (half,), _ = check_sources([SlideSource(str(tmp_path / "half.png"), "half", 0.25)], config)
     views = OpenViews(0.25)
     whites = [
-        white_share(draw_crop(half, views, 80, 0.3, numpy_generator(Stage.CROP, i))[1]) for i in range(20)
+        white_share(draw_crop(half, views, 80, 0.3, numpy_generator(Purpose.CROP, i))[1]) for i in range(20)
     ]
     assert max(whites) <= 0.3
     assert white_share(rgb) > 0.6
@@ -63,7 +64,7 @@ def test_white_is_drawn_again(tmp_path, config):
 
 def test_a_crop_holds_the_pixels_of_its_box(opened, config):
     views = OpenViews(0.25)
-    box, pixels = draw_crop(opened[1], views, 80, 1.0, numpy_generator(Stage.CROP, 3))
+    box, pixels = draw_crop(opened[1], views, 80, 1.0, numpy_generator(Purpose.CROP, 3))
     whole = np.asarray(Image.open(opened[1].path))
     assert np.array_equal(pixels, whole[box.y0 : box.y1, box.x0 : box.x1])
 
@@ -71,7 +72,7 @@ def test_a_crop_holds_the_pixels_of_its_box(opened, config):
 def test_nothing_readable_is_an_error(opened, config, tmp_path):
     gone = replace(opened[0], path=str(tmp_path / "gone.png"))
     with pytest.raises(SlideError, match="gone"):
-        draw_crop(gone, OpenViews(0.25), 80, 1.0, numpy_generator(Stage.CROP, 0))
+        draw_crop(gone, OpenViews(0.25), 80, 1.0, numpy_generator(Purpose.CROP, 0))
 
 
 @pytest.mark.real_data
@@ -84,5 +85,5 @@ def test_crops_of_a_real_slide_are_tissue(shared_data, config):
     assert len(slide.places) <= 2048
     views = OpenViews(0.5)
     for i in range(10):
-        _, pixels = draw_crop(slide, views, 128, 0.3, numpy_generator(Stage.CROP, i))
+        _, pixels = draw_crop(slide, views, 128, 0.3, numpy_generator(Purpose.CROP, i))
         assert white_share(pixels) <= 0.3

@@ -12,8 +12,8 @@ from fitting import fit
 
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.model import load_model
-from wsiseg.training.fit import choose_again
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
+from wsiseg.training.reselect import reselect_run
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import parse_selection
 
@@ -111,7 +111,7 @@ def test_another_channel_can_be_selected_later(images, config, tmp_path):
     folder = tmp_path / "run"
     first = fit(images, folder, config)
     other = 1 - first.choice.channel
-    choice = choose_again(folder, f"2:{other}")[0].choice
+    choice = reselect_run(folder, f"2:{other}")[0].choice
     assert (choice.repeat, choice.channel, choice.by) == (2, other, "user")
     info = load_model(folder).info
     assert (info.channel, info.training["repeat"]) == (other, 2)
@@ -119,7 +119,7 @@ def test_another_channel_can_be_selected_later(images, config, tmp_path):
     assert (again.choice.repeat, again.choice.channel) == (2, other)
     for wrong in ("3:0", "1:2", "best", "0:0"):
         with pytest.raises(UsageError, match="--select"):
-            choose_again(folder, wrong)
+            reselect_run(folder, wrong)
 
 
 def test_more_repeats_go_on_from_what_is_there(images, config, tmp_path):
@@ -145,7 +145,7 @@ def test_a_folder_with_another_run_is_refused(images, config, tmp_path):
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
-class Told(Observer):
+class Told(FitObserver):
     def __init__(self):
         self.said = []
 
@@ -197,8 +197,8 @@ def test_the_consensus_becomes_the_model(images, led, tmp_path):
     info = load_model(tmp_path / "run").info
     assert (info.input, info.threshold, info.channel) == ("stains", 0.45, 0)
     assert {row["repeat"] for row in rows_of(tmp_path / "run" / "metrics.csv")} == {"0", "1", "2"}
-    assert choose_again(tmp_path / "run", "1:1")[0].choice.epoch == 6
-    assert choose_again(tmp_path / "run", "0:0")[0].choice.by == "user"
+    assert reselect_run(tmp_path / "run", "1:1")[0].choice.epoch == 6
+    assert reselect_run(tmp_path / "run", "0:0")[0].choice.by == "user"
 
 
 def test_an_interrupted_consensus_goes_on(images, led, tmp_path):
@@ -215,7 +215,7 @@ def test_an_interrupted_consensus_goes_on(images, led, tmp_path):
     assert again.training["repeats"] == 1
 
 
-class Stop(Observer):
+class Stop(FitObserver):
     """Interrupts after a number of epochs, as Ctrl-C does."""
 
     def __init__(self, epochs: int) -> None:

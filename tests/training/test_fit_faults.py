@@ -16,7 +16,7 @@ from fitting import fit
 
 from wsiseg.errors import StoreError
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def test_a_disk_that_fills(images: Path, short: TrainingConfig, tmp_path: Path) 
     assert set(ends) == {"full", "done"}
 
 
-class During(Observer):
+class During(FitObserver):
     """Does something once, after an epoch."""
 
     def __init__(self, act: Any) -> None:

@@ -13,7 +13,7 @@ import warm_fit
 from killing import Killer
 
 from wsiseg.training.config import TrainingConfig, from_json
-from wsiseg.training.fit import read_states
+from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import torch
 from repeats import CPU, repeats_of, trained
 
 from wsiseg.training.loop import snapshot_epochs
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.state import new_state
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def test_stopping_after_any_epoch_changes_nothing(images, config, tmp_path):
 def test_a_finished_repeat_is_not_done_again(repeats):
     (first,) = trained(repeats)
 
-    class Steps(Observer):
+    class Steps(FitObserver):
         def step(self, *_values) -> None:
             raise AssertionError("a step was done")
 

@@ -11,9 +11,9 @@ import torch
 from fitting import fit
 
 from wsiseg.training import side_by_side
-from wsiseg.training.fit import read_states
 from wsiseg.training.learner import Repeat
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
+from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.side_by_side import SPARE_BYTES, repeats_at_once, step_bytes, train_repeats
 from wsiseg.training.state import new_state
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
 
 
-class Seen(Observer):
+class Seen(FitObserver):
     """Keeps which repeats were in training at once, and whether two threads ever spoke at once."""
 
     def __init__(self) -> None:
@@ -147,6 +147,6 @@ def test_a_gpu_trains_those_in_step_as_one(config, tmp_path, monkeypatch, simila
     monkeypatch.setattr(side_by_side, "train", instead)
     repeats = [Repeat(n, config, None, None, torch.device("cuda"), tmp_path) for n in range(4)]
     jobs = 2 if similarity == "mse" else 1
-    ended = [place for place, _ in train_repeats(repeats, jobs, 1, Observer())]
+    ended = [place for place, _ in train_repeats(repeats, jobs, 1, FitObserver())]
     assert asked == groups
     assert ended == [number for group in groups for number in group]

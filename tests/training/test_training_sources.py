@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from repeats import opened_sources
 
-from wsiseg.slides.sources import expand
+from wsiseg.slides.expand import expand
 from wsiseg.training.sources import OpenViews, check_sources
 
 

@@ -15,7 +15,7 @@ from wsiseg.errors import StoreError
 from wsiseg.viewer import rings as viewer_rings
 from wsiseg.viewer.density import Density, keeps
 from wsiseg.viewer.nuclei import Nuclei
-from wsiseg.viewer.rings import Rings
+from wsiseg.viewer.rings import NucleusRings
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_outlines_are_decoded_once_while_they_fit(
 ) -> None:
     decoded: list[int] = []
 
-    def counting(column: pa.ChunkedArray) -> Rings:
+    def counting(column: pa.ChunkedArray) -> NucleusRings:
         decoded.append(len(column))
         return viewer_rings.decoded(column)
 

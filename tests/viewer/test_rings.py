@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsiseg.viewer.rings import Rings, decoded, joined, ranges
+from wsiseg.viewer.rings import NucleusRings, decoded, joined, ranges
 
 
 def shapes(seed: int, count: int) -> list[shapely.Geometry]:
@@ -30,7 +30,7 @@ def shapes(seed: int, count: int) -> list[shapely.Geometry]:
     return made
 
 
-def rings_of(polygons: list[shapely.Geometry | None]) -> Rings:
+def rings_of(polygons: list[shapely.Geometry | None]) -> NucleusRings:
     return decoded(pa.array([polygon and shapely.to_wkb(polygon) for polygon in polygons], pa.binary()))
 
 

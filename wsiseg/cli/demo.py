@@ -33,7 +33,7 @@ def command(ctx: click.Context, output: Path, seed: int, workers: int | None, de
     from wsiseg.cli.progress import BatchProgress
     from wsiseg.config import PredictConfig
     from wsiseg.errors import WsisegError
-    from wsiseg.machine.marks import refuse_foreign
+    from wsiseg.machine.replacing import refuse_foreign
     from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
     path = output / f"synthetic-{seed}.svs"

@@ -49,7 +49,7 @@ def command(
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         raise UsageError(f"{output}: give a file ending in .csv or .json")
     if output is not None:
-        from wsiseg.machine.marks import refuse_foreign
+        from wsiseg.machine.replacing import refuse_foreign
 
         refuse_foreign([output], [*predictions, labels])
     result = run(predictions, labels)

@@ -44,7 +44,7 @@ def command(
     from wsiseg.config import PredictConfig
     from wsiseg.errors import WsisegError
     from wsiseg.inference.export import export, stored_objects
-    from wsiseg.store.slide_store import open_finished, store_at
+    from wsiseg.store.finished import open_finished, store_at
 
     asked: dict[str, Any] = {
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,

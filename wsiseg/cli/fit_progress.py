@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from wsiseg.report.page import duration
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 
 if TYPE_CHECKING:
     from wsiseg.training.state import EpochRecord
 
 
-class FitProgress(Observer):
+class FitProgress(FitObserver):
     """Shows loss, skipped steps, score and the time left of the repeats in training.
 
     Parameters

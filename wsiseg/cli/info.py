@@ -50,7 +50,7 @@ def command(
     from wsiseg.machine.cores import available_cores
     from wsiseg.network.engine import make_engine
     from wsiseg.network.model import load_model
-    from wsiseg.slides.sources import expand
+    from wsiseg.slides.expand import expand
 
     threads = workers or available_cores()
     loaded = load_model(model)

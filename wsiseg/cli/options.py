@@ -99,7 +99,7 @@ workers_option = click.option(
 def name_left_out(slides: Sequence[str]) -> None:
     """Print which files of folders are skipped because they are not slides."""
     from wsiseg.errors import shown
-    from wsiseg.slides.sources import left_out
+    from wsiseg.slides.expand import left_out
 
     names = left_out(slides)
     if names:

@@ -14,7 +14,7 @@ import click
 from wsiseg.cli import options
 
 if TYPE_CHECKING:
-    from wsiseg.inference.outputs import SlideReport
+    from wsiseg.inference.slide_report import SlideReport
 
 
 @click.command()

@@ -11,13 +11,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from wsiseg.cli.log_lines import log_line
 from wsiseg.errors import shown
-from wsiseg.inference.outputs import Observer, SlideReport
+from wsiseg.inference.observer import PredictObserver
+from wsiseg.inference.slide_report import SlideReport
 
 # Seconds between two progress lines when the output is not a terminal.
 LINE_EVERY_S = 30.0
 
 
-class BatchProgress(Observer):
+class BatchProgress(PredictObserver):
     """Shows slides, MP/s, nuclei and the remaining time.
 
     Parameters
@@ -63,13 +64,13 @@ class BatchProgress(Observer):
             self._bars.stop()
 
     def run_started(self, slides: int) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self._slides = slides
         if self._bars and slides > 1:
             self._all_bar = self._bars.add_task("all slides", total=slides, speed="")
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self._name, self._phase, self._nuclei = name, "", 0
         self._megapixels, self._done, self._resumed = megapixels, resumed_megapixels, resumed_megapixels
         self._started = self._last_line = time.monotonic()
@@ -82,7 +83,7 @@ class BatchProgress(Observer):
             self._line(f"{name}: {_digits(megapixels)} MP of tissue{resumed}")
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self._done += megapixels
         self._nuclei += nuclei
         if self._bars and self._slide_bar is not None:
@@ -98,22 +99,22 @@ class BatchProgress(Observer):
         return f"{_digits(speed)} MP/s, {self._nuclei:,} nuclei {self._phase}".rstrip()
 
     def phase(self, name: str) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self._phase = f"({name})"
         self._log("phase", name=self._name, phase=name)
         self.advanced(0.0, 0)
 
     def tile_failed(self, row: int, col: int, cause: str) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self._log("tile_failed", name=self._name, row=row, col=col, cause=cause)
 
     def warned(self, text: str) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self.warnings.append(text)
         self._log("warned", text=text)
 
     def slide_ended(self, report: SlideReport) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         self._ended += 1
         told = {key: value for key, value in asdict(report).items() if key not in ("ended", "stage_seconds")}
         stages = {f"seconds_{stage}": seconds for stage, seconds in report.stage_seconds.items()}
@@ -131,7 +132,7 @@ class BatchProgress(Observer):
             self._first_of.setdefault(report.cause, report.name)
 
     def failed(self, error: BaseException) -> None:
-        """See `Observer`."""
+        """See `PredictObserver`."""
         if self._verbosity >= 2:
             self._line("".join(traceback.format_exception(error)))
 

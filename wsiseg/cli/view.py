@@ -32,7 +32,7 @@ def command(
     The pages are served to this machine only, at an address that cannot be guessed, until Ctrl-C.
     """
     from wsiseg.cli.stopping import EXIT_INTERRUPTED
-    from wsiseg.store.slide_store import store_at
+    from wsiseg.store.finished import store_at
     from wsiseg.viewer.content import Content
     from wsiseg.viewer.serve import serve
     from wsiseg.viewer.viewed import open_viewed

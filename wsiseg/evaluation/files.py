@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsiseg.errors import StoreError
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,22 +16,25 @@ from wsiseg.errors import DamageError, SlideError, StoreError, UsageError, Wsise
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.naming import outputs_of
-from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
+from wsiseg.inference.run import Run
 from wsiseg.inference.run_log import RunLog
 from wsiseg.inference.settings import with_clean_up
-from wsiseg.inference.slide import Run, predict_slide
+from wsiseg.inference.slide import predict_slide
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.locks import BusyError, held_lock
-from wsiseg.machine.marks import check_free
+from wsiseg.machine.replacing import check_free
 from wsiseg.network.device import resolve_device
 from wsiseg.network.model import Model
 from wsiseg.slides import open_slide
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.store.blocks import MIN_TILE_PX
 from wsiseg.store.damage import damage_named
+from wsiseg.store.naming import outputs_of
+from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def predict_slides(
     model: Model,
     config: PredictConfig,
     pages: Pages,
-    observer: Observer | None = None,
+    observer: PredictObserver | None = None,
 ) -> list[SlideReport]:
     """Predict slides one after another, all workers on one slide.
 
@@ -57,7 +60,7 @@ def predict_slides(
     config : PredictConfig
     pages : Pages
         Draws previews and pages.
-    observer : Observer, optional
+    observer : PredictObserver, optional
 
     Returns
     -------
@@ -71,7 +74,7 @@ def predict_slides(
     StoreError
         If the output folder cannot be written.
     """
-    observer = observer or Observer()
+    observer = observer or PredictObserver()
     folder = place.folder
     if config.scheduler is not None:
         # Workers have folders of their own in which they run.

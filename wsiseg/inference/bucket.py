@@ -20,13 +20,13 @@ from typing import Any
 
 from wsiseg.errors import StoreError
 from wsiseg.inference.mirror import Mirror, Stamp
-from wsiseg.inference.outputs import REPORTS, STORE, UNFINISHED
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import SUMMARY, merged_summary
 from wsiseg.machine.lock_object import LockObject, put_in_place_of, tag_of
 from wsiseg.machine.locks import BusyError, LostError, held, held_lock, wait_for_sign
 from wsiseg.machine.marks import LOG, stand_in
 from wsiseg.slides.sources import SlideSource, possible_names
+from wsiseg.store.outputs import REPORTS, STORE, UNFINISHED
 
 SEND_EVERY_S = 5.0
 ROOT = "zarr.json"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from wsiseg.inference.graph import Cluster, StageResult, Task
-from wsiseg.inference.outputs import Observer
-from wsiseg.inference.pipeline import SlideJob
+from wsiseg.inference.job import SlideJob
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.machine.allocator import give_back
 from wsiseg.machine.locks import Held
 from wsiseg.store.states import Key
@@ -23,11 +23,11 @@ class Tally:
 
     Parameters
     ----------
-    observer : Observer
+    observer : PredictObserver
         Is told of each task.
     """
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: PredictObserver) -> None:
         self.seconds: Counter[str] = Counter()
         self.tasks = 0
         self._observer = observer

@@ -15,19 +15,21 @@ from wsiseg.errors import StoreError
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.compute import Tally, compute
 from wsiseg.inference.graph import Cluster
+from wsiseg.inference.job import SlideJob
 from wsiseg.inference.nuclei_files import write_nuclei
-from wsiseg.inference.outputs import STORE, Observer, Outputs
-from wsiseg.inference.pipeline import SlideJob
+from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.planner import plan
 from wsiseg.machine.allocator import give_back
 from wsiseg.machine.cores import available_cores
 from wsiseg.machine.locks import BusyError, Held, held_lock
-from wsiseg.machine.marks import refuse_foreign
+from wsiseg.machine.replacing import refuse_foreign
 from wsiseg.store.damage import damage_named
+from wsiseg.store.finished import open_finished
 from wsiseg.store.identity import Identity
 from wsiseg.store.layout import create_store
 from wsiseg.store.numbering import sorted_keys
-from wsiseg.store.slide_store import SlideStore, open_finished
+from wsiseg.store.outputs import STORE, Outputs
+from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Stage
 
 # Smaller than for `predict`: nothing else fills the memory, and a million nuclei fit 500 MB.
@@ -47,7 +49,7 @@ def export(
     store: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     config: PredictConfig | None = None,
-    observer: Observer | None = None,
+    observer: PredictObserver | None = None,
 ) -> Exported:
     """Write GeoJSON and Parquet from a finished store.
 
@@ -77,7 +79,7 @@ def _export(
     store: Path,
     output: str | os.PathLike[str] | None,
     config: PredictConfig | None,
-    observer: Observer | None,
+    observer: PredictObserver | None,
 ) -> Exported:
     source = open_finished(store)
     config = config or PredictConfig(objects=stored_objects(source), tile_px=TILE_PX)
@@ -95,7 +97,9 @@ def _export(
     with (
         _alone(outputs, source.fingerprint) as claim,
         open_cluster(config.scheduler, workers) as cluster,
-        find_nuclei_again(source, outputs.scratch, config, cluster, claim, observer or Observer()) as found,
+        find_nuclei_again(
+            source, outputs.scratch, config, cluster, claim, observer or PredictObserver()
+        ) as found,
     ):
         if not SlideStore(source.path).is_same_as(source):
             raise StoreError(f"{source.path}: was removed or replaced while it was read; nothing is written")
@@ -111,7 +115,7 @@ def find_nuclei_again(
     config: PredictConfig,
     cluster: Cluster,
     claim: Held,
-    observer: Observer,
+    observer: PredictObserver,
 ) -> Iterator[SlideStore]:
     """Find the nuclei of a finished store again; give a store of their records, which goes afterwards.
 
@@ -126,7 +130,7 @@ def find_nuclei_again(
     cluster : Cluster
     claim : Held
         What keeps other runs away from the slide.
-    observer : Observer
+    observer : PredictObserver
     """
     threshold = source.threshold if config.objects.threshold is None else config.objects.threshold
     stored = source.provenance["identity"]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from wsiseg.config import PredictConfig
 from wsiseg.errors import UsageError
-from wsiseg.inference.naming import outputs_of
-from wsiseg.inference.outputs import INDEX, Outputs
 from wsiseg.inference.place import Place
 from wsiseg.inference.run_log import RUN, SUMMARY, rows_before, run_before
-from wsiseg.machine.marks import holds_fit, is_our_store, refusal
+from wsiseg.machine.marks import holds_fit, is_our_store
+from wsiseg.machine.replacing import refusal
 from wsiseg.slides.sources import SlideSource
+from wsiseg.store.naming import outputs_of
+from wsiseg.store.outputs import INDEX, Outputs
 
 
 def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictConfig) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from wsiseg.config import PredictConfig
-from wsiseg.inference.outputs import Outputs
 from wsiseg.machine.marks import is_ours
 from wsiseg.objects.geojson import GeoJSONWriter
 from wsiseg.objects.parquet import ParquetWriter
 from wsiseg.store.numbering import numbered_nuclei
+from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 
 

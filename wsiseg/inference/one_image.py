@@ -14,8 +14,9 @@ from wsiseg.config import PredictConfig, predict_config
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.evaluation.label_stores import enlarged
 from wsiseg.inference.clusters import open_cluster
+from wsiseg.inference.job import NetworkInput, SlideJob
 from wsiseg.inference.kernel import Kernel
-from wsiseg.inference.pipeline import FINDING, PAINTING, NetworkInput, SlideJob
+from wsiseg.inference.pipeline import FINDING, PAINTING
 from wsiseg.inference.planner import plan
 from wsiseg.inference.settings import with_clean_up
 from wsiseg.inference.threshold import common_threshold, own_threshold

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from wsiseg.inference.outputs import SlideReport
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.slides.overview import Overview
 from wsiseg.store.slide_store import SlideStore
 

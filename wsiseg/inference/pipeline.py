@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wsiseg.config import ObjectsConfig
 from wsiseg.errors import SlideError
 from wsiseg.inference.graph import StageResult
-from wsiseg.inference.kernel import Kernel
+from wsiseg.inference.job import SlideJob
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.objects.certainty import certain_ones
 from wsiseg.objects.records import describe
@@ -29,52 +28,12 @@ from wsiseg.slides.view import SlideView
 from wsiseg.store.blocks import SHARD_PX, stain_box
 from wsiseg.store.chunks import ChunkFiles
 from wsiseg.store.numbering import MARKER, MARKERS, NUCLEI, marker_keys
-from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Key, Stage, State
 from wsiseg.tiles import Box, Grid
 
 READ_ATTEMPTS = 2
 
 UInt8 = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class NetworkInput:
-    """Where a slide's confidence comes from; a worker opens the slide and builds the network by itself.
-
-    Parameters
-    ----------
-    view : SlideView
-        The slide at the model's resolution.
-    kernel : Kernel
-    table : ndarray of float32, (3, 256, 3)
-        What the network sees of the slide's pixels, see `wsiseg.network.appearance`.
-    """
-
-    view: SlideView
-    kernel: Kernel
-    table: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class SlideJob:
-    """What a worker needs to compute any part of a slide; picklable.
-
-    Parameters
-    ----------
-    store : SlideStore
-        What is read and written, with the tissue and the grids.
-    config : ObjectsConfig
-    threshold : float
-        Confidence from which a pixel is nucleus.
-    network : NetworkInput, optional
-        Not needed where the store has its confidence.
-    """
-
-    store: SlideStore
-    config: ObjectsConfig
-    threshold: float
-    network: NetworkInput | None = None
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from wsiseg.inference.outputs import Outputs
 from wsiseg.machine.lock_file import LockFile
 from wsiseg.machine.locks import wait_for_sign
-from wsiseg.machine.marks import foreign
+from wsiseg.machine.replacing import foreign
 from wsiseg.slides.sources import SlideSource
+from wsiseg.store.outputs import Outputs
 
 
 class Place:

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from wsiseg.inference.graph import Task
-from wsiseg.inference.pipeline import FINDING, PAINTING, SlideJob, Step, table_of_steps
+from wsiseg.inference.job import SlideJob
+from wsiseg.inference.pipeline import FINDING, PAINTING, Step, table_of_steps
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Key, Stage, State
 from wsiseg.tiles import Box

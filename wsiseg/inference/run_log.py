@@ -17,7 +17,7 @@ from typing import Any
 from wsiseg import __version__
 from wsiseg.config import PredictConfig
 from wsiseg.errors import shown
-from wsiseg.inference.outputs import SlideReport
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.locks import BusyError, held_lock
 from wsiseg.machine.marks import LOG
 from wsiseg.machine.whole import put_whole

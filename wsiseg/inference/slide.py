@@ -5,47 +5,37 @@ Whatever an earlier run has done of it is not done again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from wsiseg import __version__
 from wsiseg.config import PredictConfig
-from wsiseg.errors import SlideError, StoreError
+from wsiseg.errors import StoreError
 from wsiseg.inference.compute import Tally, compute
 from wsiseg.inference.export import find_nuclei_again
-from wsiseg.inference.graph import Cluster
-from wsiseg.inference.kernel import Kernel
+from wsiseg.inference.job import NetworkInput, SlideJob
 from wsiseg.inference.nuclei_files import write_nuclei
-from wsiseg.inference.outputs import Observer, Outputs, SlideReport
 from wsiseg.inference.pages import Pages
-from wsiseg.inference.pipeline import FINDING, PAINTING, NetworkInput, SlideJob
+from wsiseg.inference.pipeline import FINDING, PAINTING
 from wsiseg.inference.planner import Extent, extent_of, plan
+from wsiseg.inference.prepare import identity_of, network_table, prepare_store, view_of
+from wsiseg.inference.run import Run
 from wsiseg.inference.run_log import versions
-from wsiseg.inference.threshold import common_threshold, own_threshold
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.allocator import give_back
 from wsiseg.machine.locks import Held
-from wsiseg.machine.marks import check_free
-from wsiseg.network.appearance import StainScale, rgb_table, stain_table
-from wsiseg.network.model import Model
+from wsiseg.machine.replacing import check_free
 from wsiseg.slides.overview import Overview, read_thumbnail
-from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
-from wsiseg.slides.tissue import Tissue
-from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
-from wsiseg.slides.view import SlideView
-from wsiseg.store.identity import FrameInfo, Identity
-from wsiseg.store.layout import new_store
+from wsiseg.store.identity import Identity
 from wsiseg.store.numbering import sorted_keys
+from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Progress, Stage, State
 
@@ -54,30 +44,6 @@ if TYPE_CHECKING:
 
 # The longer side of the picture that a preview is drawn on; half to twice as much will do.
 THUMBNAIL_PX = 2000
-
-
-@dataclass(frozen=True)
-class Run:
-    """What all slides of a run share."""
-
-    model: Model
-    config: PredictConfig
-    cluster: Cluster
-    kernel: Kernel
-    observer: Observer
-    pages: Pages
-
-    @property
-    def threshold(self) -> float | None:
-        """The threshold of every slide; None where each has its own."""
-        return common_threshold(self.model.info, self.config.objects)
-
-    def engine_name(self) -> str:
-        """Return what runs the network; builds it, if it runs in this process."""
-        # With a scheduler the network is on its workers; this machine may not even have their device.
-        if self.config.scheduler is not None:
-            return f"{self.config.device} of dask workers"
-        return self.kernel.load().name
 
 
 def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs, claim: Held) -> SlideReport:
@@ -103,8 +69,8 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
         If another run has taken the slide over.
     """
     started = time.perf_counter()
-    view = _view_of(slide, source, run)
-    identity = _identity_of(slide, view, run)
+    view = view_of(slide, source, run)
+    identity = identity_of(slide, view, run)
     report = SlideReport(outputs.name, absolute(source.path), reader=slide.reader, mpp=view.mpp)
     report.model = run.model.sha256[:12]
     if _is_finished(outputs, identity, run.config.overwrite):
@@ -115,10 +81,10 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
     with beside() as threads:
         engine = threads.submit(run.engine_name)
         if not outputs.unfinished.exists():
-            _create_store(run, source, view, outputs, identity, engine, threads, tally)
+            prepare_store(run, source, view, outputs, identity, engine, threads, tally)
         report.engine = engine.result()
     store = SlideStore(outputs.unfinished)
-    network = NetworkInput(view, run.kernel, _table(run.model, store.provenance))
+    network = NetworkInput(view, run.kernel, network_table(run.model, store.provenance))
     job = SlideJob(store, run.config.objects, store.threshold, network)
     extent = extent_of(store)
     run.observer.slide_started(outputs.name, extent.megapixels, extent.megapixels_done)
@@ -130,22 +96,6 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
     _put_in_place(store, outputs, report)
     report.seconds = round(time.perf_counter() - started, 2)
     return report
-
-
-def _view_of(slide: Slide, source: SlideSource, run: Run) -> SlideView:
-    view = SlideView(slide, run.config.mpp or run.model.info.mpp, source.given, source.forced)
-    if view.width < 1 or view.height < 1:
-        raise SlideError(source.path, f"is smaller than one pixel at {view.mpp:g} um/px; check --slide-mpp")
-    return view
-
-
-def _identity_of(slide: Slide, view: SlideView, run: Run) -> Identity:
-    frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
-    objects = {**asdict(run.config.objects), "threshold": run.threshold}
-    tissue = asdict(run.config.tissue)
-    if run.config.tissue.mask is not None:
-        tissue["mask"] = hashlib.sha256(Path(run.config.tissue.mask).read_bytes()).hexdigest()
-    return Identity(run.model.sha256, slide.fingerprint, frame, objects, tissue)
 
 
 def _is_finished(outputs: Outputs, identity: Identity, overwrite: bool) -> bool:
@@ -186,52 +136,6 @@ def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: Slide
     report.recall(store.provenance["summary"])
     report.threshold = store.threshold
     report.state = "skipped"
-
-
-def _create_store(
-    run: Run,
-    source: SlideSource,
-    view: SlideView,
-    outputs: Outputs,
-    identity: Identity,
-    engine: Future[str],
-    threads: ThreadPoolExecutor,
-    tally: Tally,
-) -> None:
-    """Find the tissue, and create the store with what is measured on it before any block is computed."""
-    slide_mpp = view.mpp / view.scale_l0
-    with tally.timed("tissue"):
-        tissue = find_tissue(view.slide, run.config.tissue, slide_mpp)
-        whole = whole_tissue(view.slide, run.config.tissue, tissue, slide_mpp)
-    provenance: dict[str, Any] = {
-        "slide": absolute(source.path),
-        "name": outputs.name,
-        "model": asdict(run.model.info),
-        "versions": versions(),
-    }
-    needs_stains = run.model.info.input == "stains"
-    stains = threads.submit(sample_tissue, view, whole) if needs_stains else None
-    with new_store(outputs.unfinished, identity, tissue, run.config.tile_px, provenance):
-        if stains is not None:
-            provenance["stains"] = asdict(StainScale.of(stains.result()))
-        provenance["engine"] = engine.result()
-        if run.threshold is None:
-            with tally.timed("threshold"):
-                provenance["threshold"] = _own_threshold(run, view, whole, provenance)
-
-
-def _own_threshold(run: Run, view: SlideView, tissue: Tissue, provenance: Mapping[str, Any]) -> float:
-    # With a scheduler this machine may not have the workers' device.
-    kernel = run.kernel if run.config.scheduler is None else replace(run.kernel, device="cpu")
-    table, usual = _table(run.model, provenance), run.model.info.threshold
-    return own_threshold(view, tissue, kernel, table, run.config.objects, usual)
-
-
-def _table(model: Model, provenance: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Return what the network sees of a slide's pixels."""
-    if model.info.input == "rgb":
-        return rgb_table()
-    return stain_table(StainScale(**provenance["stains"]))
 
 
 def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Held, tally: Tally) -> None:

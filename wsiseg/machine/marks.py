@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from wsiseg.errors import StoreError, UsageError
-from wsiseg.machine.whole import write_whole
-
 GEOJSON_HEAD = b'{"type":"FeatureCollection","features":[\n'
 """Every GeoJSON file begins with these bytes; ids of version 8 or the end of the file follow."""
 GEOJSON_TAIL = b"\n]}\n"
@@ -42,7 +39,6 @@ _EVALUATE = {"images", "mean", "sd", "without_labels"}
 # What is in a store whose metadata are gone.
 _IN_STORE = re.compile(r"\d+|labels|haematoxylin|tissue|status|work|zarr\.json")
 _HEAD_BYTES = 4096
-_NAMED = 10
 
 Open = Callable[[], IO[bytes]]
 
@@ -158,86 +154,6 @@ def is_our_picture(path: str) -> bool:
     if not os.path.isfile(path):
         return "://" in path and path.endswith(PREVIEW)
     return path.lower().endswith((".jpg", ".png")) and is_ours(Path(path))
-
-
-class Files:
-    """Files by what they are, not by their names: links and letter case do not matter.
-
-    Parameters
-    ----------
-    paths : iterable of path-like
-        Those that do not exist are left out.
-    """
-
-    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
-        self._known = {identity for path in paths if (identity := _identity(path))}
-
-    def __contains__(self, path: str | os.PathLike[str]) -> bool:
-        return _identity(path) in self._known
-
-
-def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
-
-
-def foreign(targets: Iterable[Path], inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Path]:
-    """Return the targets that must not be replaced: wsiseg did not make them, or they are inputs."""
-    kept = Files(inputs)
-    return [path for path in targets if os.path.lexists(path) and (path in kept or not is_ours(path))]
-
-
-def refuse_foreign(targets: Iterable[Path], inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raise if a target must not be replaced.
-
-    Raises
-    ------
-    UsageError
-        Naming the files.
-    """
-    found = foreign(targets, inputs)
-    if found:
-        raise UsageError(refusal(found))
-
-
-def refusal(found: Iterable[Path | str]) -> str:
-    """Return in words that files are in the way which wsiseg does not replace."""
-    paths = list(map(str, found))
-    more = [f"and {len(paths) - _NAMED} more"] if len(paths) > _NAMED else []
-    return "\n".join(
-        [
-            "wsiseg did not make these files, or they are its inputs, so it does not replace them:",
-            *(f"  {text}" for text in [*paths[:_NAMED], *more]),
-            "Choose another output folder, or move them away.",
-        ]
-    )
-
-
-def write_output(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all; one that wsiseg did not make stays.
-
-    Raises
-    ------
-    StoreError
-        If such a file has the name.
-    """
-    check_free(target)
-    write_whole(target, data)
-
-
-def check_free(target: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raise if a target must not be replaced: such a file may have come since the run began.
-
-    Raises
-    ------
-    StoreError
-        With its name.
-    """
-    if foreign([target], inputs):
-        raise StoreError(f"{target}: wsiseg did not make this file, so it stays as it is; move it away")
 
 
 def marked_jpeg(data: bytes) -> bytes:

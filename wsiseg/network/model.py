@@ -19,7 +19,7 @@ import safetensors
 import safetensors.numpy
 
 from wsiseg.errors import ModelError
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 from wsiseg.network.architecture import weight_shapes
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, check_free
+from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL
+from wsiseg.machine.replacing import check_free
 from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.geojson_text import geometry_texts
 

@@ -10,7 +10,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wsiseg.machine.marks import PARQUET_ID_UNIT, check_free
+from wsiseg.machine.marks import PARQUET_ID_UNIT
+from wsiseg.machine.replacing import check_free
 from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.records import RECORDS
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import StoreError
-from wsiseg.inference.outputs import INDEX, PAGE, REPORTS, STORE, THUMBNAIL, Outputs
 from wsiseg.inference.run_log import RUN, SUMMARY
 from wsiseg.report.page import link, number, write_page
 from wsiseg.report.thumbnail import report_folder
+from wsiseg.store.outputs import INDEX, PAGE, REPORTS, STORE, THUMBNAIL, Outputs
 from wsiseg.store.slide_store import SlideStore
 
 # Causes can be long: a million bytes a cell are a file that is not ours.

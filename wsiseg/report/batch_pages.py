@@ -10,15 +10,16 @@ from types import TracebackType
 from typing import Self
 
 from wsiseg.errors import UsageError, WsisegError
-from wsiseg.inference.outputs import INDEX, PAGE, REPORTS, Outputs, SlideReport
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.run_log import RUN, SUMMARY
-from wsiseg.machine.marks import refuse_foreign
+from wsiseg.inference.slide_report import SlideReport
+from wsiseg.machine.replacing import refuse_foreign
 from wsiseg.report.batch_index import finished_slides, known_seconds, write_index
 from wsiseg.report.slide_page import write_slide_page
 from wsiseg.report.slide_preview import draw_preview
 from wsiseg.report.thumbnail import report_folder
 from wsiseg.slides.overview import Overview
+from wsiseg.store.outputs import INDEX, PAGE, REPORTS, Outputs
 from wsiseg.store.slide_store import SlideStore
 
 # While a batch goes on its table is written again at most this often.

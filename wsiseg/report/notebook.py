@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from wsiseg.inference.outputs import Observer, Outputs, SlideReport
+from wsiseg.inference.observer import PredictObserver
+from wsiseg.inference.slide_report import SlideReport
 from wsiseg.report.notebook_bar import NotebookBar
 from wsiseg.report.page import data_uri, jpeg
+from wsiseg.store.outputs import Outputs
 
 # Previews are in the notebook's file: of more slides than these the table says it all.
 MOST_PREVIEWS = 12
@@ -57,7 +59,7 @@ class Reports(list[SlideReport]):
         return f'<img alt="{escape(report.name)}" width="480" src="{data_uri(data, "jpeg")}">'
 
 
-class NotebookProgress(Observer):
+class NotebookProgress(PredictObserver):
     """A bar in the output of a notebook's cell."""
 
     def __init__(self) -> None:

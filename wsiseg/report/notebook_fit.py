@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wsiseg.report.notebook_bar import NotebookBar
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 
 if TYPE_CHECKING:
     from wsiseg.training.state import EpochRecord
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 UPDATE_EVERY_S = 0.5
 
 
-class FitNotebookProgress(Observer):
+class FitNotebookProgress(FitObserver):
     """A bar in the output of a notebook's cell.
 
     Parameters

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.machine.marks import HTML_MARK, marked_jpeg, write_output
+from wsiseg.machine.marks import HTML_MARK, marked_jpeg
+from wsiseg.machine.replacing import write_output
 
 if TYPE_CHECKING:
     from jinja2 import Environment

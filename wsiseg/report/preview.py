@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import StoreError
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 from wsiseg.report.legend import colours, with_legend
 from wsiseg.report.page import jpeg
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.errors import SlideError
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 from wsiseg.report.page import jpeg
 from wsiseg.report.slide_numbers import FIELD_UM, SlideNumbers
 from wsiseg.store.blocks import STAIN_DOWNSAMPLE

@@ -10,7 +10,6 @@ import numpy as np
 
 from wsiseg.command_text import command_line
 from wsiseg.errors import WsisegError
-from wsiseg.inference.outputs import PAGE, THUMBNAIL, Outputs
 from wsiseg.report.charts import histogram
 from wsiseg.report.legend import scale_bar
 from wsiseg.report.page import (
@@ -31,6 +30,7 @@ from wsiseg.report.sample_fields import (
 from wsiseg.report.slide_maps import density_map, tissue_path
 from wsiseg.report.slide_numbers import SlideNumbers, count_up
 from wsiseg.report.thumbnail import report_folder, write_thumbnail
+from wsiseg.store.outputs import PAGE, THUMBNAIL, Outputs
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wsiseg.inference.outputs import REPORTS, THUMBNAIL
-from wsiseg.machine.marks import is_ours, write_output
+from wsiseg.machine.marks import is_ours
+from wsiseg.machine.replacing import write_output
 from wsiseg.report.page import jpeg
+from wsiseg.store.outputs import REPORTS, THUMBNAIL
 
 SIDE_PX = 1000
 

@@ -14,12 +14,13 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wsiseg.machine.marks import PICTURE_COMMENT, write_output
+from wsiseg.machine.marks import PICTURE_COMMENT
+from wsiseg.machine.replacing import write_output
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.loop import snapshot_epochs
 from wsiseg.training.paper.sampler import draw_patches, patch_corners
-from wsiseg.training.randomness import Stage, torch_generator
+from wsiseg.training.randomness import Purpose, torch_generator
 from wsiseg.training.state import RepeatState, with_weights
 
 
@@ -153,7 +154,7 @@ def sampled_patches(
     confidence = torch.from_numpy(maps)[None]
     if min(confidence.shape[-2:]) < side:
         return []
-    generator = torch_generator(Stage.STEP, config.seed, epoch)
+    generator = torch_generator(Purpose.STEP, config.seed, epoch)
     draw, _, _ = draw_patches(confidence, config.sampler, side, config.stride_px, config.draws, generator)
     corners = patch_corners(confidence.shape[-2], confidence.shape[-1], side, config.stride_px)
     drawn = zip(draw.index[0, channel], draw.positive[0, channel], draw.valid[0, channel], strict=True)

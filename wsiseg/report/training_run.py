@@ -11,8 +11,8 @@ from wsiseg.report.contact_sheet import cells, contact_sheet
 from wsiseg.report.training_figures import Samples, draw_repeat, save_figure
 from wsiseg.report.training_report import write_report
 from wsiseg.training.checkpoint import FILE_NAME
-from wsiseg.training.fit import read_states
 from wsiseg.training.presets import consensus_config
+from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.run_record import RunRecord
 from wsiseg.training.state import RepeatState

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from wsiseg.errors import StoreError
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.state import EpochRecord, RepeatState, Weights, new_state
 

@@ -18,10 +18,9 @@ import torch
 
 from wsiseg.errors import SlideError, StoreError, UsageError
 from wsiseg.machine.allocator import give_back
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource
-from wsiseg.training.checkpoint import load_state
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.fit_config import FitConfig
 from wsiseg.training.guided.consensus import consensus_maker, stain_maker
@@ -30,9 +29,10 @@ from wsiseg.training.guided.generated import GeneratedFields
 from wsiseg.training.guided.prior import Prior, find_prior
 from wsiseg.training.learner import Repeat
 from wsiseg.training.metrics import metrics_rows, write_metrics
-from wsiseg.training.observer import InTurn, Observer
+from wsiseg.training.observer import FitObserver, InTurn
 from wsiseg.training.presets import consensus_config
 from wsiseg.training.reproducible import reproducible
+from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import CONTACT_SHEET, RunFolder
 from wsiseg.training.run_record import RunRecord, check_same, check_versions, identity
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
@@ -87,7 +87,7 @@ def fit_slides(
     output: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None,
     config: FitConfig,
-    observer: Observer,
+    observer: FitObserver,
     label_images: Sequence[SlideSource] | None = None,
 ) -> FitResult:
     """Train networks on slides or images without labels and choose one; `wsiseg.fit` says what is what."""
@@ -139,7 +139,7 @@ def fit_slides(
 
 
 def _resumed(
-    folder: RunFolder, config: TrainingConfig, now: Mapping[str, Any], overwrite: bool, observer: Observer
+    folder: RunFolder, config: TrainingConfig, now: Mapping[str, Any], overwrite: bool, observer: FitObserver
 ) -> RunRecord | None:
     """Return the record of the run that is resumed; None for a new one, for which room is made."""
     if overwrite:
@@ -170,7 +170,7 @@ class _Run:
     folder: RunFolder
     config: FitConfig
     record: RunRecord
-    observer: Observer
+    observer: FitObserver
     sources: Sequence[TrainingSource]
     validated: Sequence[TrainingSource]
     labels: Mapping[str, Path] | None
@@ -299,48 +299,3 @@ def _match(sources: Sequence[TrainingSource], labels: str | os.PathLike[str]) ->
 def _described(source: TrainingSource) -> dict[str, Any]:
     kept = ("name", "path", "reader", "slide_mpp", "width", "height", "is_image", "fingerprint")
     return {key: getattr(source, key) for key in kept}
-
-
-def choose_again(output: str | os.PathLike[str], select: str) -> tuple[RunRecord, dict[int, RepeatState]]:
-    """Put another channel or repeat of a run into its model file.
-
-    Parameters
-    ----------
-    output : path-like
-        The run folder.
-    select : str
-        "REPEAT:CHANNEL".
-
-    Returns
-    -------
-    record : RunRecord
-        With the new choice.
-    states : dict of int to RepeatState
-
-    Raises
-    ------
-    UsageError
-        If there is no run, or no such repeat or channel in it.
-    """
-    folder = RunFolder(Path(output))
-    record = folder.record()
-    states = read_states(folder, record.config)
-    if not states:
-        raise UsageError(f"{folder.path}: no epoch of this run is finished; run `wsiseg fit` first")
-    choice = selected(states, select)
-    write_model(folder.path, states[choice.repeat], choice, record.config)
-    record = replace(record, select=select, choice=choice, dice_whole_images=None)
-    folder.write(record)
-    return record, states
-
-
-def read_states(folder: RunFolder, config: TrainingConfig) -> dict[int, RepeatState]:
-    """Return the state of every repeat of which at least one epoch is done, by its number from 1."""
-    states = {}
-    numbers = range(0 if config.consensus_epochs > 0 else 1, config.repeats + 1)
-    for number in numbers:
-        settings = config if number > 0 else consensus_config(config)
-        state = load_state(folder.repeat(number), settings, max(0, number - 1), torch.device("cpu"))
-        if state.history:
-            states[number] = state
-    return states

@@ -11,7 +11,7 @@ import torch
 
 from wsiseg.network.fcnn import FCNN
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.randomness import Stage, torch_generator
+from wsiseg.training.randomness import Purpose, torch_generator
 from wsiseg.training.schedule import BETA2, average_keeps, rates
 from wsiseg.training.state import RepeatState, Weights
 from wsiseg.training.step import StepLoss, prepare, step_losses
@@ -33,7 +33,7 @@ class Repeat:
 
     def generator(self, batch: Batch) -> torch.Generator:
         """Return what all random choices of the step on a batch are drawn from."""
-        return torch_generator(Stage.STEP, self.config.seed + self.number, batch.epoch, batch.step)
+        return torch_generator(Purpose.STEP, self.config.seed + self.number, batch.epoch, batch.step)
 
 
 class Learner(ABC):

@@ -11,7 +11,7 @@ from torch import Tensor
 from wsiseg.machine.allocator import give_back
 from wsiseg.training.checkpoint import save_state
 from wsiseg.training.learner import Alone, Repeat
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.stacked import Stack
 from wsiseg.training.state import HISTOGRAM_BINS, EpochRecord, RepeatState, copied
 from wsiseg.training.step import StepLoss
@@ -23,7 +23,7 @@ SNAPSHOTS = 5
 def train(
     repeats: Sequence[Repeat],
     states: Sequence[RepeatState],
-    observer: Observer,
+    observer: FitObserver,
     goes_on: Callable[[], bool] = lambda: True,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -35,7 +35,7 @@ def train(
         Of one configuration and device; several are trained as one network.
     states : sequence of RepeatState
         Their states, changed in place.
-    observer : Observer
+    observer : FitObserver
         Called on every step and epoch.
     goes_on : callable
         Asked when an epoch is in the checkpoints; training ends where it returns False.
@@ -45,7 +45,7 @@ def train(
     for repeat, state in zip(repeats, states, strict=True):
         observer.repeat_started(repeat.number, len(state.history), repeat.config.epochs)
     learner = Alone(repeats[0], states[0]) if len(repeats) == 1 else Stack(repeats, states)
-    tallies = [Tally(len(repeats)) for _ in repeats]
+    all_totals = [EpochTotals(len(repeats)) for _ in repeats]
     streams = [
         repeat.stream.batches(repeat.number, len(state.history))
         for repeat, state in zip(repeats, states, strict=True)
@@ -53,43 +53,45 @@ def train(
     try:
         for batches in zip(*streams, strict=True):
             epoch, step, steps = batches[0].epoch, batches[0].step, batches[0].steps
-            for repeat, tally, done in zip(repeats, tallies, learner.step(batches), strict=True):
-                tally.add(done)
-                observer.step(repeat.number, epoch, step, steps, tally.loss, tally.skips)
+            for repeat, totals, done in zip(repeats, all_totals, learner.step(batches), strict=True):
+                totals.add(done)
+                observer.step(repeat.number, epoch, step, steps, totals.loss, totals.skips)
             if stopped():
                 return
             if step + 1 < steps:
                 continue
             learner.settle()
-            for repeat, state, tally, scores in zip(repeats, states, tallies, learner.scores(), strict=True):
-                finish_epoch(state, repeat.config.epochs, tally, scores)
+            for repeat, state, totals, scores in zip(
+                repeats, states, all_totals, learner.scores(), strict=True
+            ):
+                finish_epoch(state, repeat.config.epochs, totals, scores)
                 save_state(repeat.folder, state)
                 observer.epoch_done(repeat.number, state.history[-1], state.best_channel)
             give_back()
             if not goes_on():
                 return
-            tallies = [Tally(len(repeats)) for _ in repeats]
+            all_totals = [EpochTotals(len(repeats)) for _ in repeats]
     finally:
         for stream in streams:
             stream.close()
 
 
-def finish_epoch(state: RepeatState, epochs: int, tally: Tally, scores: Scores) -> None:
+def finish_epoch(state: RepeatState, epochs: int, totals: EpochTotals, scores: Scores) -> None:
     """Record an epoch and its scores, and keep the weights that are the best so far of a channel."""
     network = state.validated
     epoch = len(state.history) + 1
     record = EpochRecord(
         epoch=epoch,
-        loss=tally.loss,
-        skips=tally.skips,
-        steps=tally.steps,
+        loss=totals.loss,
+        skips=totals.skips,
+        steps=totals.steps,
         scores=scores.stain,
         inverted=scores.inverted,
         dice=scores.dice,
-        seconds=round(tally.seconds, 3),
+        seconds=round(totals.seconds, 3),
     )
     state.history.append(record)
-    state.histograms.append(tally.histograms())
+    state.histograms.append(totals.histograms())
     state.weights[epoch] = copied(network)
     wanted = {state.best_record(channel).epoch for channel in range(network.classes)}
     wanted.update(snapshot_epochs(epochs))
@@ -101,7 +103,7 @@ def snapshot_epochs(epochs: int) -> list[int]:
     return sorted({1 + round(i * (epochs - 1) / (SNAPSHOTS - 1)) for i in range(SNAPSHOTS)})
 
 
-class Tally:
+class EpochTotals:
     """What the steps of one epoch add up to.
 
     Parameters

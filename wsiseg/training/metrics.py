@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsiseg.machine.marks import write_output
+from wsiseg.machine.replacing import write_output
 from wsiseg.training.state import EpochRecord
 
 METRICS_FILE = "metrics.csv"

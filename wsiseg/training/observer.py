@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wsiseg.training.state import EpochRecord
 
 
-class Observer:
+class FitObserver:
     """Is called on every event and does nothing; subclasses override what they show."""
 
     def message(self, text: str) -> None:
@@ -29,15 +29,15 @@ class Observer:
         """Take note that a repeat is finished or stopped."""
 
 
-class InTurn(Observer):
+class InTurn(FitObserver):
     """Passes the calls of several threads to another observer, one at a time.
 
     Parameters
     ----------
-    observer : Observer
+    observer : FitObserver
     """
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: FitObserver) -> None:
         self._observer, self._lock = observer, Lock()
 
     def message(self, text: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 
-class Stage(IntEnum):
+class Purpose(IntEnum):
     """What a generator is for; the first number of its key."""
 
     ORDER = 1
@@ -25,12 +25,12 @@ class Stage(IntEnum):
     GENERATED = 7
 
 
-def numpy_generator(stage: Stage, *key: int) -> np.random.Generator:
-    """Return the generator of one stage and key, for example (seed, epoch, index)."""
-    return np.random.default_rng([int(stage), *key])
+def numpy_generator(purpose: Purpose, *key: int) -> np.random.Generator:
+    """Return the generator of one purpose and key, for example (seed, epoch, index)."""
+    return np.random.default_rng([int(purpose), *key])
 
 
-def torch_generator(stage: Stage, *key: int) -> torch.Generator:
-    """Return a torch generator, on the CPU, of one stage and key."""
-    state = np.random.SeedSequence([int(stage), *key]).generate_state(1, np.uint64)[0]
+def torch_generator(purpose: Purpose, *key: int) -> torch.Generator:
+    """Return a torch generator, on the CPU, of one purpose and key."""
+    state = np.random.SeedSequence([int(purpose), *key]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from wsiseg.errors import StoreError, UsageError
 from wsiseg.machine.locks import BusyError, held_lock
-from wsiseg.machine.marks import holds_predict, is_ours, refuse_foreign, write_output
+from wsiseg.machine.marks import holds_predict, is_ours
+from wsiseg.machine.replacing import refuse_foreign, write_output
 from wsiseg.network.model import FILE_NAME as MODEL_FILE
 from wsiseg.training.checkpoint import FILE_NAME as CHECKPOINT_FILE
 from wsiseg.training.metrics import METRICS_FILE

@@ -13,7 +13,7 @@ from typing import Any
 from wsiseg.errors import UsageError
 from wsiseg.training.config import TrainingConfig, from_json
 from wsiseg.training.guided.prior import Prior
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.selection import Choice
 from wsiseg.training.sources import TrainingSource
 
@@ -148,7 +148,7 @@ def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
 
 
 def check_versions(
-    folder: Path, before: Mapping[str, str], now: Mapping[str, str], observer: Observer
+    folder: Path, before: Mapping[str, str], now: Mapping[str, str], observer: FitObserver
 ) -> None:
     """Refuse to resume a run of another version of wsiseg; say so where only torch differs.
 

@@ -15,7 +15,7 @@ from wsiseg.training.checkpoint import load_state
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.learner import Repeat
 from wsiseg.training.loop import train
-from wsiseg.training.observer import Observer
+from wsiseg.training.observer import FitObserver
 from wsiseg.training.stacked import can_stack
 from wsiseg.training.state import RepeatState
 
@@ -44,7 +44,7 @@ def train_repeats(
     repeats: Sequence[Repeat],
     jobs: int,
     threads: int,
-    observer: Observer,
+    observer: FitObserver,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Iterator[tuple[int, RepeatState]]:
     """Train repeats, `jobs` at a time, and yield the state of each as far as training came.
@@ -57,7 +57,7 @@ def train_repeats(
         Repeats in training at a time: in a thread each, or as one network on CUDA.
     threads : int
         CPU threads of each.
-    observer : Observer
+    observer : FitObserver
         Called by all threads; `InTurn` makes that safe.
     goes_on : callable
         Asked before each start but the first, and after every epoch; False ends training.

@@ -23,8 +23,8 @@ from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.observer import Observer
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.observer import FitObserver
+from wsiseg.training.randomness import Purpose, numpy_generator
 
 if TYPE_CHECKING:
     from wsiseg.slides.sources import SlideSource
@@ -112,7 +112,7 @@ def usable_sources(
     config: TrainingConfig,
     reader: str,
     tissue: TissueConfig,
-    observer: Observer,
+    observer: FitObserver,
 ) -> tuple[list[TrainingSource], list[SlideError]]:
     """Return what `check_sources` does, and say what is left out.
 
@@ -191,7 +191,7 @@ def _tissue_places(view: SlideView, found: Tissue, seed: int) -> tuple[npt.NDArr
         raise SlideError(view.slide.path, "no tissue was found on it; give --tissue-mask or --no-tissue")
     kept = np.arange(len(rows))
     if len(rows) > PLACES:
-        kept = np.sort(numpy_generator(Stage.TISSUE, seed).choice(len(rows), PLACES, replace=False))
+        kept = np.sort(numpy_generator(Purpose.TISSUE, seed).choice(len(rows), PLACES, replace=False))
     scale = found.scale_l0 / view.scale_l0
     places = np.floor(np.stack([cols[kept], rows[kept]], axis=1) * scale).astype(np.int32)
     return places, max(1, math.ceil(scale))

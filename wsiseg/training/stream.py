@@ -18,7 +18,7 @@ from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import Pixels, draw_crop
 from wsiseg.training.guided.fields import Fields
 from wsiseg.training.guided.generated import GeneratedFields
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.randomness import Purpose, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
 _Cropped = tuple[npt.NDArray[np.float32], Pixels | None]
@@ -55,7 +55,7 @@ def epoch_order(
 
 
 def _turn(seed: int, number: int, count: int) -> list[int]:
-    order: list[int] = numpy_generator(Stage.ORDER, seed, number).permutation(count).tolist()
+    order: list[int] = numpy_generator(Purpose.ORDER, seed, number).permutation(count).tolist()
     return order
 
 
@@ -90,7 +90,7 @@ class CropStream:
     def crop(self, source: int, repeat: int, epoch: int, index: int) -> _Cropped:
         """Return what the network sees of one crop, float32 (3, crop, crop), and its target."""
         config, chosen = self._config, self._sources[source]
-        generator = numpy_generator(Stage.CROP, config.seed + repeat, epoch, index)
+        generator = numpy_generator(Purpose.CROP, config.seed + repeat, epoch, index)
         if self._generated is not None and generator.random() < config.generated:
             return self._generated.crop(generator)
         if self._fields is not None:

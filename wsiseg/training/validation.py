@@ -18,7 +18,7 @@ from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import draw_crop
 from wsiseg.training.guided.stain_target import local_mask, otsu_mask
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.randomness import Purpose, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 from wsiseg.training.state import channels_last, with_weights
 
@@ -173,7 +173,7 @@ def make_validation(
         if labels is not None and i >= len(chosen):
             break
         source = chosen[i % len(chosen)]
-        generator = numpy_generator(Stage.VALIDATION, config.seed, i)
+        generator = numpy_generator(Purpose.VALIDATION, config.seed, i)
         max_white = config.max_white if labels is None else 1.0
         try:
             box, crop = draw_crop(source, views, side, max_white, generator)

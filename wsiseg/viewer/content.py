@@ -22,7 +22,7 @@ from wsiseg.tiles import Box, Grid
 from wsiseg.viewer.density import Density, keeps
 from wsiseg.viewer.nuclei import Nucleus
 from wsiseg.viewer.pyramid import TILE_PX, Pyramid
-from wsiseg.viewer.rings import Rings
+from wsiseg.viewer.rings import NucleusRings
 from wsiseg.viewer.viewed import Viewed
 
 JPEG_QUALITY = 90
@@ -253,7 +253,10 @@ class Content:
 
 
 def packed(
-    rings: Rings, confidence: NDArray[np.float32], values: NDArray[np.float32], corner_l0: tuple[float, float]
+    rings: NucleusRings,
+    confidence: NDArray[np.float32],
+    values: NDArray[np.float32],
+    corner_l0: tuple[float, float],
 ) -> bytes:
     """Return outlines as `Content.nuclei_tile` describes them."""
     header = np.array([len(rings), len(rings.ring_start) - 1, len(rings.points)], "<u4")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wsiseg.errors import StoreError
 from wsiseg.viewer.boxes import BoxIndex
-from wsiseg.viewer.rings import Ints, Rings, decoded, from_counts, joined
+from wsiseg.viewer.rings import Ints, NucleusRings, decoded, from_counts, joined
 
 Values = NDArray[np.float32]
 
@@ -32,12 +32,12 @@ class Nucleus:
         Its row in the file.
     measures : dict of str to float or None
         By column.
-    rings : Rings
+    rings : NucleusRings
     """
 
     row: int
     measures: dict[str, float | int | None]
-    rings: Rings
+    rings: NucleusRings
 
 
 class Nuclei:
@@ -77,7 +77,9 @@ class Nuclei:
         self._group_start = from_counts(np.array(counts, np.int64))
         self._reading = threading.Lock()
         self._indexing = threading.Lock()
-        self._outlines: LRUCache[Any, Rings] = LRUCache(OUTLINE_CACHE_BYTES, lambda rings: rings.nbytes)
+        self._outlines: LRUCache[Any, NucleusRings] = LRUCache(
+            OUTLINE_CACHE_BYTES, lambda rings: rings.nbytes
+        )
         self._caching = threading.Lock()
         self._columns: dict[str, Values] = {}
 
@@ -117,12 +119,12 @@ class Nuclei:
         bounds = [self._group(group).bounds() for group in groups]
         return BoxIndex(np.concatenate([np.empty((0, 4), np.float32), *bounds]))
 
-    def meeting(self, x0_l0: float, y0_l0: float, x1_l0: float, y1_l0: float) -> tuple[Ints, Rings]:
+    def meeting(self, x0_l0: float, y0_l0: float, x1_l0: float, y1_l0: float) -> tuple[Ints, NucleusRings]:
         """Return the rows, ascending, and the outlines of the nuclei whose box meets a rectangle."""
         rows = self.index.meeting(x0_l0, y0_l0, x1_l0, y1_l0)
         return rows, self.outlines(rows)
 
-    def outlines(self, rows: Ints) -> Rings:
+    def outlines(self, rows: Ints) -> NucleusRings:
         """Return the outlines of some rows, given in ascending order."""
         group_of = np.searchsorted(self._group_start, rows, side="right") - 1
         return joined(
@@ -171,7 +173,7 @@ class Nuclei:
         return Nucleus(row, measures, self.outlines(np.array([row])))
 
     @cachedmethod(lambda self: self._outlines, lock=lambda self: self._caching)
-    def _group(self, group: int) -> Rings:
+    def _group(self, group: int) -> NucleusRings:
         with self._reading:
             column = self._file.read_row_group(group, columns=["geometry"])["geometry"]
         return decoded(column)

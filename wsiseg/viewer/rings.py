@@ -19,7 +19,7 @@ WKB_HEADER, POINT_BYTES = 13, 16
 
 
 @dataclass(frozen=True, eq=False)
-class Rings:
+class NucleusRings:
     """The closed rings of n nuclei, one after the other.
 
     Parameters
@@ -44,23 +44,23 @@ class Rings:
         """Bytes of the arrays."""
         return self.points.nbytes + self.ring_start.nbytes + self.nucleus_start.nbytes
 
-    def take(self, nuclei: Ints) -> Rings:
+    def take(self, nuclei: Ints) -> NucleusRings:
         """Return the rings of some nuclei, in the order asked for."""
         starts, counts = self.nucleus_start[nuclei], np.diff(self.nucleus_start)[nuclei]
         rings = ranges(starts, counts)
         points = np.diff(self.ring_start)[rings]
-        return Rings(
+        return NucleusRings(
             self.points[ranges(self.ring_start[rings], points)], from_counts(points), from_counts(counts)
         )
 
-    def thinned(self, step_l0: float) -> Rings:
+    def thinned(self, step_l0: float) -> NucleusRings:
         """Return the rings without points that lie in the same square of side `step_l0` as the one before."""
         cells = np.floor(self.points / np.float32(step_l0)).astype(np.int64)
         keep = np.ones(len(cells), np.bool_)
         keep[1:] = (cells[1:] != cells[:-1]).any(axis=1)
         keep[self.ring_start[:-1]] = True
         kept_before = np.concatenate([[0], np.cumsum(keep)])
-        return Rings(self.points[keep], kept_before[self.ring_start], self.nucleus_start)
+        return NucleusRings(self.points[keep], kept_before[self.ring_start], self.nucleus_start)
 
     def bounds(self) -> NDArray[np.float32]:
         """Return (x0, y0, x1, y1) of each nucleus, NaN where it has no ring, float32 (n, 4)."""
@@ -92,7 +92,7 @@ class Rings:
         return inside
 
 
-def decoded(column: pa.ChunkedArray | pa.Array) -> Rings:
+def decoded(column: pa.ChunkedArray | pa.Array) -> NucleusRings:
     """Return the rings of polygons or multi-polygons given as WKB; null gives none.
 
     Nearly all nuclei are one ring, which is found in the bytes without making an object of each; the others
@@ -115,7 +115,7 @@ def decoded(column: pa.ChunkedArray | pa.Array) -> Rings:
     return joined([rings, _any_rings(array.take(others).to_numpy(zero_copy_only=False))]).take(order)
 
 
-def _single_rings(array: pa.Array) -> tuple[Ints, Rings]:
+def _single_rings(array: pa.Array) -> tuple[Ints, NucleusRings]:
     """Return which values are little-endian polygons of one ring, and these rings."""
     _, offset_buffer, data_buffer = array.buffers()
     ends = np.frombuffer(offset_buffer, np.int32, len(array) + 1, 4 * array.offset).astype(np.int64)
@@ -132,10 +132,10 @@ def _single_rings(array: pa.Array) -> tuple[Ints, Rings]:
     change[ends[plain + 1]] -= 1
     inside = np.cumsum(change[:-1], dtype=np.int8).view(np.bool_)
     xy = data[inside].view("<f8").reshape(-1, 2).astype(np.float32)
-    return plain, Rings(xy, from_counts(points), np.arange(len(plain) + 1))
+    return plain, NucleusRings(xy, from_counts(points), np.arange(len(plain) + 1))
 
 
-def _any_rings(wkb: NDArray[Any]) -> Rings:
+def _any_rings(wkb: NDArray[Any]) -> NucleusRings:
     import shapely
 
     polygons = shapely.from_wkb(wkb)
@@ -143,7 +143,7 @@ def _any_rings(wkb: NDArray[Any]) -> Rings:
     rings, part = shapely.get_rings(parts, return_index=True)
     rings_of = np.bincount(nucleus[part], minlength=len(polygons))
     coordinates = shapely.get_coordinates(rings).astype(np.float32)
-    return Rings(coordinates, from_counts(shapely.get_num_coordinates(rings)), from_counts(rings_of))
+    return NucleusRings(coordinates, from_counts(shapely.get_num_coordinates(rings)), from_counts(rings_of))
 
 
 def from_counts(counts: NDArray[Any]) -> Ints:
@@ -164,12 +164,12 @@ def ranges(starts: Ints, counts: Ints) -> Ints:
     return np.arange(total, dtype=np.int64) + np.repeat(starts - ends + counts, counts)
 
 
-def joined(parts: list[Rings]) -> Rings:
+def joined(parts: list[NucleusRings]) -> NucleusRings:
     """Return the rings of several batches one after the other."""
     if len(parts) == 1:
         return parts[0]
     points = np.concatenate([part.points for part in parts]) if parts else np.empty((0, 2), np.float32)
-    return Rings(
+    return NucleusRings(
         points,
         from_counts(np.concatenate([[], *(np.diff(part.ring_start) for part in parts)])),
         from_counts(np.concatenate([[], *(np.diff(part.nucleus_start) for part in parts)])),

@@ -9,7 +9,8 @@ from wsiseg.command_text import command_line
 from wsiseg.errors import SlideError, StoreError
 from wsiseg.slides import files, open_slide
 from wsiseg.slides.slide import Slide
-from wsiseg.store.slide_store import SlideStore, open_finished
+from wsiseg.store.finished import open_finished
+from wsiseg.store.slide_store import SlideStore
 from wsiseg.viewer.backdrop import Backdrop, SlideBackdrop, StainBackdrop
 from wsiseg.viewer.nuclei import Nuclei
 

@@ -7,7 +7,7 @@ import pytest
 from repeats import opened_sources
 
 from wsiseg.training.guided.fields import Fields
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.randomness import Purpose, numpy_generator
 from wsiseg.training.sources import OpenViews
 
 
@@ -23,6 +23,6 @@ def test_large_sources_give_windows_however_many_there_are(opened, config, monke
     fields = Fields(opened, config, OpenViews(0.25), lambda rgb, source: rgb[..., :1])
     assert fields.get(1, 0).pixels.shape == (90, 90, 3)
     assert fields.get(1, 0) is fields.get(1, 0)
-    pixels, target = fields.crop(1, numpy_generator(Stage.CROP, 0))
+    pixels, target = fields.crop(1, numpy_generator(Purpose.CROP, 0))
     assert pixels.shape == (80, 80, 3)
     assert np.array_equal(target, pixels[..., :1])

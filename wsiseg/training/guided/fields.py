@@ -17,7 +17,7 @@ from cachetools import LRUCache, cached
 from wsiseg.tiles import Box
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.crops import TRIES, Pixels, draw_crop, white_share
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.randomness import Purpose, numpy_generator
 from wsiseg.training.sources import OpenViews, TrainingSource
 
 # An image up to this size is one field.
@@ -58,7 +58,7 @@ def standing_for(sources: Sequence[TrainingSource], seed: int) -> list[TrainingS
     """Return the sources whose fields are used: all, or 96 of them by chance, in their order."""
     if len(sources) <= MAX_SOURCES:
         return list(sources)
-    chosen = numpy_generator(Stage.FIELD, seed).choice(len(sources), MAX_SOURCES, replace=False)
+    chosen = numpy_generator(Purpose.FIELD, seed).choice(len(sources), MAX_SOURCES, replace=False)
     return [sources[i] for i in sorted(chosen.tolist())]
 
 
@@ -97,7 +97,7 @@ class Fields:
             pixels = self._views.get(chosen).read(Box(0, 0, chosen.width, chosen.height))
         else:
             side = max(self._config.crop_px, min(FIELD_PX, chosen.width, chosen.height))
-            generator = numpy_generator(Stage.FIELD, self._config.seed, source, number)
+            generator = numpy_generator(Purpose.FIELD, self._config.seed, source, number)
             _, pixels = draw_crop(chosen, self._views, side, self._config.max_white, generator)
         return Field(pixels, self._make(pixels, chosen))
 

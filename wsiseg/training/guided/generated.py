@@ -18,7 +18,7 @@ from wsiseg.synthetic import SyntheticSlide
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.guided.fields import Field, crop_of
 from wsiseg.training.guided.stain_target import insides, target_planes
-from wsiseg.training.randomness import Stage, numpy_generator
+from wsiseg.training.randomness import Purpose, numpy_generator
 
 Labels = npt.NDArray[np.int32]
 FIELDS = 60
@@ -49,7 +49,7 @@ class GeneratedFields:
 
     def _made(self, number: int) -> tuple[Field, npt.NDArray[np.float32]]:
         config = self._config
-        generator = numpy_generator(Stage.GENERATED, config.seed, number)
+        generator = numpy_generator(Purpose.GENERATED, config.seed, number)
         pixels, labels = _drawn(max(SIDE_PX, config.crop_px), config.mpp, generator)
         target = exact_target(pixels, labels)[..., : len(config.target.channels)]
         table = stain_table(StainScale.of(pixels)) if config.input == "stains" else rgb_table()

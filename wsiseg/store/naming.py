@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsiseg.errors import StoreError
-from wsiseg.inference.outputs import Outputs
 from wsiseg.slides.sources import SlideSource, absolute, possible_names
+from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 
 

@@ -1,0 +1,83 @@
+"""What became of a slide: one row of summary.csv."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+_OF_ONE_RUN = ("name", "path", "state", "ended")
+
+
+@dataclass(repr=False)
+class SlideReport:
+    """What became of a slide: one row of summary.csv.
+
+    Parameters
+    ----------
+    name, path : str
+        The name of its outputs, and where it was read from: absolute, or a URL.
+    state : str
+        done, skipped (was done before), incomplete (tiles failed and were left empty), elsewhere (another run
+        is working on it), kept (finished by an earlier run, whose outputs and row stay, but refused or not
+        readable now) or failed.
+    cause : str
+        Why it is incomplete, elsewhere, kept or failed.
+    megapixels, megapixels_before : float
+        What is computed of the slide, and how much of it an earlier run, which was stopped, had done.
+    tiles, failed_tiles : int
+        Blocks that the network sees, and those that could not be read.
+    threshold : float
+        Confidence from which a pixel is nucleus: the one given, the model's, or the slide's own.
+    model : str
+        The first 12 digits of the model file's SHA-256; run.json has all.
+    versions : str
+        What computed it.
+    stage_seconds : dict
+        Thread seconds of tissue, read, network, objects, describe, write, labels and pyramid; seconds of
+        polygons and preview.
+    ended : str
+        When it ended, in UTC.
+    """
+
+    name: str
+    path: str
+    state: str = "done"
+    cause: str = ""
+    nuclei: int = 0
+    nuclei_per_mm2: float = 0.0
+    tissue_mm2: float = 0.0
+    megapixels: float = 0.0
+    megapixels_before: float = 0.0
+    tiles: int = 0
+    failed_tiles: int = 0
+    seconds: float = 0.0
+    mpp: float = 0.0
+    threshold: float = 0.0
+    reader: str = ""
+    engine: str = ""
+    model: str = ""
+    versions: str = ""
+    warnings: str = ""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    ended: str = ""
+
+    def __repr__(self) -> str:
+        """Return what became of the slide in one line."""
+        found = f", {self.nuclei:,} nuclei, {self.nuclei_per_mm2:,.0f} per mm2"
+        cause = f": {self.cause}" if self.cause else ""
+        known = found if self.state in ("done", "skipped", "incomplete") else ""
+        return f"<SlideReport {self.name}: {self.state}{known}{cause}>"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything of the slide is there, or in the hands of another run."""
+        return self.state in ("done", "elsewhere") or (self.state == "skipped" and not self.failed_tiles)
+
+    def remembered(self) -> dict[str, Any]:
+        """Return what the store keeps for later runs that skip the slide."""
+        return {key: value for key, value in asdict(self).items() if key not in _OF_ONE_RUN}
+
+    def recall(self, remembered: dict[str, Any]) -> None:
+        """Take over what an earlier run remembered."""
+        for key in {known.name for known in fields(self)} & remembered.keys() - set(_OF_ONE_RUN):
+            setattr(self, key, remembered[key])
