@@ -43,6 +43,7 @@ def predict(
     certainty: float | None = None,
     no_splitting: bool = False,
     simplify: float | None = None,
+    measurements: str | None = None,
     tissue_mask: PathLike | None = None,
     no_tissue: bool = False,
     mpp: float | None = None,
@@ -77,6 +78,8 @@ def predict(
     min_area, certainty, no_splitting, simplify
         Smallest nucleus in um2, how sure a nucleus must be, whether touching nuclei stay in one piece, how
         exact outlines are in um; defaults as in `ObjectsConfig`.
+    measurements : {"basic", "all"}, optional
+        What is measured of each nucleus; see :doc:`/measurements`.
     tissue_mask, no_tissue
         A mask (PNG or GeoJSON) of what is computed, or whether the whole slide is.
     mpp : float, optional
@@ -108,6 +111,7 @@ def predict(
         certainty=certainty,
         no_splitting=no_splitting,
         simplify=simplify,
+        measurements=measurements,
         tissue_mask=tissue_mask,
         no_tissue=no_tissue,
         mpp=mpp,

@@ -51,6 +51,8 @@ class ObjectsConfig:
         left up to 1; smaller ones need more, larger ones less, see `wsiseg.objects.certainty`. 0 keeps all.
     split : bool
         Whether touching nuclei are parted.
+    measurements : {"basic", "all"}
+        What is measured of each nucleus, see `wsiseg.objects.records`.
     simplify_um : float
         How far a point left out of an outline may lie from it; 0 keeps every pixel corner.
     opening_um, closing_um : tuple of float
@@ -83,6 +85,7 @@ class ObjectsConfig:
     shallowest_um: float = 1.0
     neck: float = 0.92
     peak_box: float = 2.0
+    measurements: str = "basic"
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def predict_config(
     certainty: float | None = None,
     no_splitting: bool = False,
     simplify: float | None = None,
+    measurements: str | None = None,
     tissue_mask: str | os.PathLike[str] | None = None,
     no_tissue: bool = False,
     mpp: float | None = None,
@@ -153,13 +157,13 @@ def predict_config(
     ----------
     config : PredictConfig, optional
         The defaults if left out.
-    threshold, min_area, certainty, no_splitting, simplify
+    threshold, min_area, certainty, no_splitting, simplify, measurements
         As in `wsiseg predict --help`, and all that follow.
     """
     base = config or PredictConfig()
     objects = {
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
-        "split": False if no_splitting else None,
+        "split": False if no_splitting else None, "measurements": measurements,
     }  # fmt: skip
     tissue = changed_tissue(base.tissue, tissue_mask, no_tissue)
     return _changed(

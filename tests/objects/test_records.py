@@ -5,11 +5,13 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from objects.fields import blobs, fields, reader
+from skimage.feature import graycomatrix, graycoprops
 from skimage.measure import regionprops
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.objects.records import RECORDS, describe, half_box
+from wsiseg.objects.records import ALL_RECORDS, RECORDS, describe, half_box
 from wsiseg.objects.segment import segment
+from wsiseg.objects.texture import TEXTURES
 from wsiseg.tiles import Box, Grid
 
 
@@ -19,7 +21,14 @@ def stain(height, width):
     )
 
 
-def records(confidence, tile_px, mpp=0.25, scale_l0=1.0, config=None, with_stain=True):
+def planes_of(confidence):
+    """Return a reader of three planes that look like nothing in particular."""
+    rng = np.random.default_rng(confidence.size)
+    planes = rng.integers(0, 200, (3, *confidence.shape)).astype(np.uint8)
+    return lambda box: planes[:, box.y0 : box.y1, box.x0 : box.x1], planes
+
+
+def records(confidence, tile_px, mpp=0.25, scale_l0=1.0, config=None, with_stain=True, planes=None):
     """Return the records of all tiles, sorted by marker."""
     config = config or ObjectsConfig()
     height, width = confidence.shape
@@ -27,7 +36,7 @@ def records(confidence, tile_px, mpp=0.25, scale_l0=1.0, config=None, with_stain
     tables = []
     for tile in Grid(width, height, tile_px):
         found = segment(reader(confidence), tile.core, frame, mpp, config, 0.5)
-        tables.append(describe(found, half if with_stain else None, mpp, scale_l0, config))
+        tables.append(describe(found, half if with_stain else None, mpp, scale_l0, config, planes))
     return pa.concat_tables(tables).sort_by([("marker_row", "ascending"), ("marker_col", "ascending")])
 
 
@@ -37,8 +46,10 @@ def records(confidence, tile_px, mpp=0.25, scale_l0=1.0, config=None, with_stain
 @given(fields(180), st.sampled_from([64, 75, 128]), st.sampled_from([1.0, 1.9, 4.0]))
 def test_records_are_the_same_bytes_for_every_tile_size(confidence, tile_px, scale_l0):
     config = ObjectsConfig(min_area_um2=1, shallowest_um=0.5, deepest_um=4.0)
-    whole = records(confidence, 10_000, 0.5, scale_l0, config)
-    assert records(confidence, tile_px, 0.5, scale_l0, config).equals(whole)
+    planes, _ = planes_of(confidence)
+    whole = records(confidence, 10_000, 0.5, scale_l0, config, planes=planes)
+    assert records(confidence, tile_px, 0.5, scale_l0, config, planes=planes).equals(whole)
+    assert whole.schema.equals(ALL_RECORDS, check_metadata=True)
 
 
 def test_measurements_are_those_of_scikit_image():
@@ -69,6 +80,53 @@ def test_measurements_are_those_of_scikit_image():
         assert row.mean_confidence == pytest.approx(prop.intensity_mean[0] / 255, rel=1e-5)
         assert row.haematoxylin_mean == pytest.approx(3 * prop.intensity_mean[1] / 255, rel=1e-5)
         assert 0 < row.circularity <= 1
+        assert row.feret_max_um == pytest.approx(prop.feret_diameter_max / 4, abs=0.4)
+        assert row.feret_min_um <= row.feret_max_um
+        if row.eccentricity > 0.5:
+            # scikit-image's angle is against the rows' axis
+            turned = np.degrees(prop.orientation) + 90 - row.orientation_deg
+            assert abs((turned + 90) % 180 - 90) < 0.01
+
+
+def test_stain_and_texture_are_those_of_scikit_image():
+    confidence = blobs(300, 340, 40, 14, 1)
+    read, planes = planes_of(confidence)
+    frame, config = Box(0, 0, 340, 300), ObjectsConfig()
+    found = segment(reader(confidence), frame, frame, 0.25, config, 0.5)
+    rows = describe(found, reader(stain(300, 340)), 0.25, 2.0, config, read).to_pandas()
+    props = regionprops(found.labels, np.moveaxis(planes, 0, -1))
+    assert len(props) == len(rows) > 10
+    for row, prop in zip(rows.itertuples(), props, strict=True):
+        values = [planes[plane][found.labels == prop.label] for plane in range(3)]
+        for plane, (name, unit) in enumerate((("haematoxylin", 3 / 255), ("eosin", 3 / 255), ("grey", 1))):
+            of = {
+                measure: getattr(row, f"{name}_{measure}") / unit
+                for measure in ("mean", "median", "sd", "min", "max")
+            }
+            expected = {
+                "mean": prop.intensity_mean[plane],
+                "median": np.median(values[plane]),
+                "sd": prop.intensity_std[plane],
+                "min": prop.intensity_min[plane],
+                "max": prop.intensity_max[plane],
+            }
+            assert of == pytest.approx(expected, rel=1e-5)
+        # 0 is what lies outside: its row and column are left out of the matrix
+        levels = np.where(found.labels == prop.label, planes[0] // 4 + 1, 0)[prop.slice]
+        angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
+        matrix = graycomatrix(levels.astype(np.uint8), [1], angles, 65, symmetric=True)[1:, 1:]
+        pooled = matrix.sum(-1, keepdims=True)
+        for measure in TEXTURES:
+            assert getattr(row, f"texture_{measure}") == pytest.approx(
+                graycoprops(pooled, measure)[0, 0], rel=1e-5
+            )
+        inside = found.labels == prop.label
+        steps = []
+        for shifted, here in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+            a, b = inside[here].astype(int), inside[shifted].astype(int)
+            difference = planes[0][here].astype(int) - planes[0][shifted]
+            steps.append((difference * (a - b))[a != b])
+        assert row.boundary_contrast == pytest.approx(np.concatenate(steps).mean() * 3 / 255, rel=1e-4)
 
 
 def test_areas_of_polygons():

@@ -137,6 +137,13 @@ def tissue_options(function: F) -> F:
     )(function)
 
 
+measurements_option = click.option(
+    "--measurements", type=click.Choice(["basic", "all"]), default="basic",
+    help="all adds stain and grey level in detail, texture and neighbours to the Parquet file, and three "
+    "images to the store.",
+)  # fmt: skip
+
+
 def objects_options(function: F) -> F:
     """Add the options that turn confidence into nuclei and write them."""
     return _objects_options(function, 7.5, 0.45, 0.125, threshold="chosen for each slide")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @options.slide_mpp_option
 @options.force_slide_mpp_option
 @options.objects_options
+@options.measurements_option
 @options.tissue_options
 @options.tile_option(2048)
 @options.workers_option

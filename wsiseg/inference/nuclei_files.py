@@ -6,7 +6,7 @@ from wsiseg.config import PredictConfig
 from wsiseg.machine.marks import is_ours
 from wsiseg.objects.geojson import GeoJSONWriter
 from wsiseg.objects.parquet import ParquetWriter
-from wsiseg.store.numbering import numbered_nuclei
+from wsiseg.store.nuclei_tables import complete_nuclei
 from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
 
@@ -15,9 +15,9 @@ def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> 
     """Write GeoJSON and Parquet; parts of an earlier GeoJSON that are not written again go."""
     with (
         GeoJSONWriter(outputs.geojson, store.fingerprint, gzip=config.gzip, split=config.split) as geojson,
-        ParquetWriter(outputs.parquet) as parquet,
+        ParquetWriter(outputs.parquet, store.measurements) as parquet,
     ):
-        for table in numbered_nuclei(store):
+        for table in complete_nuclei(store):
             geojson.write(table)
             parquet.write(table)
     for stale in set(outputs.geojson_files()) - set(geojson.paths):

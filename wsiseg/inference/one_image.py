@@ -35,7 +35,8 @@ from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.store.identity import FrameInfo
 from wsiseg.store.memory_store import MemoryStore
-from wsiseg.store.numbering import numbered_nuclei, sorted_keys
+from wsiseg.store.nuclei_tables import complete_nuclei
+from wsiseg.store.numbering import sorted_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ def segment(
     certainty: float | None = None,
     no_splitting: bool = False,
     simplify: float | None = None,
+    measurements: str | None = None,
     no_tissue: bool = False,
     workers: int | None = None,
     device: str | None = None,
@@ -68,7 +70,7 @@ def segment(
         Micrometres per pixel of the image; needed unless it is a file that says it.
     model : path-like or Model, optional
         A model file or run folder; the model that ships with wsiseg if left out.
-    threshold, min_area, certainty, no_splitting, simplify, no_tissue
+    threshold, min_area, certainty, no_splitting, simplify, measurements, no_tissue
         As in `predict`.
     workers : int, optional
         Threads; as many as there are cores if left out.
@@ -107,6 +109,7 @@ def segment(
         certainty=certainty,
         no_splitting=no_splitting,
         simplify=simplify,
+        measurements=measurements,
         no_tissue=no_tissue,
         workers=workers,
         device=device,
@@ -135,8 +138,8 @@ def _segment(
             pass
     width, height = slide.dimensions
     labels = enlarged(store.labels[0].read(view.frame).astype(np.int32), view.scale_l0, (height, width))
-    schema = file_schema()
-    tables = [table.select(schema.names).cast(schema) for table in numbered_nuclei(store)]
+    schema = file_schema(store.measurements)
+    tables = [table.select(schema.names).cast(schema) for table in complete_nuclei(store)]
     return labels, nuclei_frame(pa.concat_tables([schema.empty_table(), *tables]))
 
 
@@ -164,5 +167,6 @@ def _prepared(
     threshold = common_threshold(info, config.objects)
     if threshold is None:
         threshold = own_threshold(view, whole, kernel, table, config.objects, info.threshold)
-    store = MemoryStore(FrameInfo(view.width, view.height, view.mpp, view.scale_l0), tissue, config.tile_px)
+    frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
+    store = MemoryStore(frame, tissue, config.tile_px, config.objects.measurements)
     return store, SlideJob(store, config.objects, threshold, NetworkInput(view, kernel, table))

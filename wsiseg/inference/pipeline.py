@@ -21,9 +21,9 @@ from wsiseg.inference.graph import StageResult
 from wsiseg.inference.job import SlideJob
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.objects.certainty import certain_ones
-from wsiseg.objects.records import describe
+from wsiseg.objects.records import ReadPlanes, describe
 from wsiseg.objects.segment import Segmented, max_reach_px, segment
-from wsiseg.slides.stain import haematoxylin_density
+from wsiseg.slides.stain import haematoxylin_density, stain_planes
 from wsiseg.slides.view import SlideView
 from wsiseg.store.blocks import SHARD_PX, stain_box
 from wsiseg.store.chunks import ChunkFiles
@@ -132,6 +132,9 @@ def compute_block(job: SlideJob, key: Key) -> StageResult:
     stain = _halved(haematoxylin_density(rgb[inner]))
     store.confidence[0].write(key.row, key.col, _padded(confidence, box, core))
     store.haematoxylin.write(key.row, key.col, _padded(stain, stain_box(box), stain_box(core)))
+    if store.planes:
+        for plane, values in zip(store.planes, stain_planes(rgb[inner]), strict=True):
+            plane.write(key.row, key.col, _padded(values, box, core))
     store.states(Stage.NETWORK).mark(key.row, key.col, State.DONE)
     clock.lap("write")
     return StageResult(key, pixels=box.width * box.height, seconds=clock.seconds)
@@ -182,7 +185,7 @@ def compute_tile(job: SlideJob, key: Key) -> StageResult:
     found = segment(store.confidence[0].read, core, store.tiles.frame, frame.mpp, job.config, job.threshold)
     found = _within_computed(_within_tissue(found, job), job)
     clock.lap("objects")
-    nuclei = describe(found, store.haematoxylin.read, frame.mpp, frame.scale_l0, job.config)
+    nuclei = describe(found, store.haematoxylin.read, frame.mpp, frame.scale_l0, job.config, planes_of(store))
     nuclei = certain_ones(nuclei, job.threshold, job.config.certainty)
     clock.lap("describe")
     store.tile_labels.write(key.row, key.col, found.labels)
@@ -191,6 +194,13 @@ def compute_tile(job: SlideJob, key: Key) -> StageResult:
     store.states(Stage.OBJECTS).mark(key.row, key.col, State.DONE)
     clock.lap("write")
     return StageResult(key, nuclei=nuclei.num_rows, seconds=clock.seconds)
+
+
+def planes_of(store: SlideStore) -> ReadPlanes | None:
+    """Return what reads stain and grey level of a box, uint8 (3, height, width); None where none are kept."""
+    if not store.planes:
+        return None
+    return lambda box: np.stack([plane.read(box) for plane in store.planes])
 
 
 def _within_tissue(found: Segmented, job: SlideJob) -> Segmented:

@@ -102,6 +102,15 @@ def axes_px(sums: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.fl
     return 4 * np.sqrt(middle + spread), 4 * np.sqrt(np.maximum(middle - spread, 0))
 
 
+def orientation_deg(sums: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the angle of the major axis against the x axis: counter-clockwise as seen, in [0, 180)."""
+    area, row, col, row2, col2, row_col = sums[:, :6].T
+    yy, xx, xy = area * row2 - row * row, area * col2 - col * col, area * row_col - row * col
+    # Rows go down: counter-clockwise as seen is against them.
+    half_turn: NDArray[np.float64] = np.degrees(np.arctan2(-2.0 * xy, xx - yy)) / 2
+    return np.where(half_turn < 0, half_turn + 180, half_turn)
+
+
 @njit(cache=True, nogil=True)
 def _lengths(points, starts, owners, count):
     lengths = np.zeros(count)

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from wsiseg.machine.marks import PARQUET_ID_UNIT
 from wsiseg.machine.replacing import check_free
 from wsiseg.machine.whole import beside, settle
-from wsiseg.objects.records import RECORDS
+from wsiseg.objects.neighbours import NEIGHBOURS
+from wsiseg.objects.records import records_schema
 
 ROWS_A_GROUP = 65_536
 
@@ -27,10 +28,12 @@ GEO = {
 LEFT_OUT = ("marker_row", "marker_col", "exact_area_px")
 
 
-def file_schema() -> pa.Schema:
-    """Return the schema of the file: the number of the nucleus, then its records."""
+def file_schema(measurements: str = "basic") -> pa.Schema:
+    """Return the schema of the file: the nucleus's number, its records, and with "all" its neighbours."""
     fields = [pa.field("id", pa.uint32(), metadata={"unit": PARQUET_ID_UNIT})]
-    fields += [field for field in RECORDS if field.name not in LEFT_OUT]
+    fields += [field for field in records_schema(measurements) if field.name not in LEFT_OUT]
+    if measurements == "all":
+        fields[-1:-1] = NEIGHBOURS
     return pa.schema(fields, metadata={"geo": json.dumps(GEO)})
 
 
@@ -44,11 +47,13 @@ class ParquetWriter:
     ----------
     path : Path or str
         The file.
+    measurements : {"basic", "all"}
+        Which columns it has.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, measurements: str = "basic") -> None:
         self.path = Path(path)
-        self._schema = file_schema()
+        self._schema = file_schema(measurements)
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._writer: pq.ParquetWriter | None = None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from wsiseg.config import STAIN_OD_AT_255, ObjectsConfig
-from wsiseg.objects.measures import axes_px, lengths_px, pixel_sums
+from wsiseg.objects.feret import feret_px
+from wsiseg.objects.intensity import boundary_contrast, intensity_counts, spread
+from wsiseg.objects.measures import axes_px, lengths_px, orientation_deg, pixel_sums
 from wsiseg.objects.outlines import bounding_boxes, trace
 from wsiseg.objects.polygons import on_grid, valid_polygons
 from wsiseg.objects.segment import Read, Segmented
 from wsiseg.objects.simplify import simplified
+from wsiseg.objects.texture import TEXTURES, textures
 from wsiseg.tiles import Box
 
 TINY = np.finfo(np.float64).tiny
@@ -29,6 +34,9 @@ UNITS = {
     "major_axis_um": "um",
     "minor_axis_um": "um",
     "eccentricity": "1",
+    "orientation_deg": "degrees",
+    "feret_max_um": "um",
+    "feret_min_um": "um",
     "solidity": "1",
     "mean_confidence": "1",
     "haematoxylin_mean": "optical density",
@@ -54,13 +62,53 @@ RECORDS = pa.schema(
 """Schema of the record table; units are in the fields' metadata."""
 
 
+MORE_UNITS = {
+    "haematoxylin_median": "optical density",
+    "haematoxylin_sd": "optical density",
+    "haematoxylin_min": "optical density",
+    "haematoxylin_max": "optical density",
+    "eosin_mean": "optical density",
+    "eosin_median": "optical density",
+    "eosin_sd": "optical density",
+    "eosin_min": "optical density",
+    "eosin_max": "optical density",
+    "grey_mean": "grey level, 0 to 255",
+    "grey_median": "grey level, 0 to 255",
+    "grey_sd": "grey level, 0 to 255",
+    "grey_min": "grey level, 0 to 255",
+    "grey_max": "grey level, 0 to 255",
+    "boundary_contrast": "optical density",
+    "texture_contrast": "1",
+    "texture_correlation": "1",
+    "texture_energy": "1",
+    "texture_homogeneity": "1",
+}
+"""Further columns where all is measured."""
+
+_MORE = [pa.field(name, pa.float32(), metadata={"unit": unit}) for name, unit in MORE_UNITS.items()]
+# The outline stays last.
+ALL_RECORDS = pa.schema([*list(RECORDS)[:-1], *_MORE, RECORDS.field("geometry")])
+
+ReadPlanes = Callable[[Box], NDArray[np.uint8]]
+
+
+def records_schema(measurements: str) -> pa.Schema:
+    """Return the schema of the record table for "basic" or "all" measurements."""
+    return ALL_RECORDS if measurements == "all" else RECORDS
+
+
 def half_box(box: Box) -> Box:
     """Return the box, in pixels of twice the size, that holds every pixel of `box`."""
     return Box(box.x0 // 2, box.y0 // 2, (box.x1 + 1) // 2, (box.y1 + 1) // 2)
 
 
 def describe(
-    segmented: Segmented, haematoxylin: Read | None, mpp: float, scale_l0: float, config: ObjectsConfig
+    segmented: Segmented,
+    haematoxylin: Read | None,
+    mpp: float,
+    scale_l0: float,
+    config: ObjectsConfig,
+    planes: ReadPlanes | None = None,
 ) -> pa.Table:
     """Return one row for each nucleus that the core owns, in the order of `Segmented.markers`.
 
@@ -77,17 +125,21 @@ def describe(
         Level-0 pixels in one pixel of the frame.
     config : ObjectsConfig
         How outlines are simplified.
+    planes : callable, optional
+        Serves haematoxylin, eosin and grey level (see `stain_planes`) of a box, uint8 (3, height, width).
 
     Returns
     -------
     pyarrow.Table
-        Columns as `RECORDS`. ``geometry`` is the simplified, valid polygon in level-0 pixels on the grid of
-        two decimals, null in the rare case that nothing of it has an area after rounding. The perimeter is
-        the length of the simplified outline, circularity 4 pi area / perimeter^2 (at most 1).
+        Columns as `RECORDS`, with planes as `ALL_RECORDS`. ``geometry`` is the simplified, valid polygon in
+        level-0 pixels on the grid of two decimals, null in the rare case that nothing of it has an area after
+        rounding. The perimeter is the length of the simplified outline, circularity 4 pi area / perimeter^2
+        (at most 1).
     """
     window, owned = segmented.window, segmented.owned
+    schema = RECORDS if planes is None else ALL_RECORDS
     if not owned.any():
-        return RECORDS.empty_table()
+        return schema.empty_table()
     empty = np.empty((0, 0), np.uint8)
     half = empty if haematoxylin is None else haematoxylin(half_box(window))
     labels = segmented.window_labels
@@ -105,6 +157,7 @@ def describe(
     exact = trace(labels, owned, boxes)
     smooth = simplified(exact, area_px, max(config.simplify_um, 0.125) / mpp)
     perimeter_um = lengths_px(smooth, len(area_px)) * mpp
+    longest, shortest = feret_px(smooth, len(area_px))
     origin = (window.x0, window.y0)
     wanted_l0 = on_grid(smooth if config.simplify_um > 0 else exact, origin, segmented.frame, scale_l0)
     outlines = valid_polygons(wanted_l0, lambda: on_grid(exact, origin, segmented.frame, scale_l0))
@@ -127,6 +180,9 @@ def describe(
         "major_axis_um": major * mpp,
         "minor_axis_um": minor * mpp,
         "eccentricity": np.sqrt(1 - (minor / major) ** 2),
+        "orientation_deg": orientation_deg(sums),
+        "feret_max_um": longest * mpp,
+        "feret_min_um": shortest * mpp,
         "solidity": outlines.area_l0 / np.maximum(outlines.hull_area_l0, TINY),
         "mean_confidence": sums[:, 6] / (255 * area_px),
         "haematoxylin_mean": pa.nulls(len(area_px))
@@ -135,5 +191,27 @@ def describe(
         "exact_area_px": area_px,
         "geometry": outlines.wkb,
     }
-    arrays = [pa.array(columns[field.name]).cast(field.type) for field in RECORDS]
-    return pa.Table.from_arrays(arrays, schema=RECORDS)
+    if planes is not None:
+        columns |= _stains(segmented, boxes, area_px, planes)
+    arrays = [pa.array(columns[field.name]).cast(field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _stains(
+    segmented: Segmented, boxes: NDArray[np.int32], area_px: NDArray[np.int64], planes: ReadPlanes
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is measured on haematoxylin, eosin and grey level at the resolution of the frame."""
+    window = segmented.window.grown(1).clipped(segmented.frame)
+    corner = (segmented.window.y0 - window.y0, segmented.window.x0 - window.x0)
+    values = np.ascontiguousarray(planes(window))
+    objects = (segmented.window_labels, segmented.owned, boxes)
+    counts = intensity_counts(*objects, values, corner)
+    od = STAIN_OD_AT_255 / 255
+    found: dict[str, NDArray[np.float64]] = {}
+    for plane, (name, unit) in enumerate((("haematoxylin", od), ("eosin", od), ("grey", 1.0))):
+        of_plane = spread(counts[:, plane], area_px)
+        found |= {f"{name}_{measure}": unit * column for measure, column in of_plane.items()}
+    found["boundary_contrast"] = od * boundary_contrast(*objects, values[0], corner)
+    texture = textures(*objects, values[0], corner)
+    found |= {f"texture_{measure}": texture[:, k] for k, measure in enumerate(TEXTURES)}
+    return found

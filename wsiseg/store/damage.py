@@ -98,14 +98,15 @@ def _read_work(store: SlideStore) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from wsiseg.objects.records import RECORDS
+    from wsiseg.objects.records import records_schema
     from wsiseg.store.numbering import MARKER, NUCLEI
 
     for file in (store.path / names.RECORDS).glob("*.arrow"):
         with pa.OSFile(str(file), "rb") as source:
             table = pa.ipc.open_file(source).read_all()
         table.validate(full=True)
-        columns = RECORDS.names if file.name.endswith(f".{NUCLEI}.arrow") else MARKER
+        is_nuclei = file.name.endswith(f".{NUCLEI}.arrow")
+        columns = records_schema(store.measurements).names if is_nuclei else MARKER
         _expect(set(table.column_names) == set(columns), f"{file.name} has columns {table.column_names}")
     notes = (store.path / names.WORK).glob("*.json"), (store.path / names.FAILURES).glob("*.json")
     for file in chain(*notes):

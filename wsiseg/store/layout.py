@@ -81,6 +81,9 @@ def new_store(
         with _said(path):
             root = zarr.open_group(beside, mode="w", zarr_format=3)
             _create_arrays(root, shapes, tissue, tile_px)
+            if identity.objects.get("measurements") == "all":
+                for name in names.PLANES:
+                    _image(root, name, shapes[0], "u1", CHUNK_PX, SHARD_PX)
         yield
         with _said(path):
             _describe(root, identity, tile_px, len(shapes), provenance)

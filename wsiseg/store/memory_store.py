@@ -14,6 +14,7 @@ from wsiseg.slides.tissue import Tissue
 from wsiseg.store.blocks import SHARD_PX, STAIN_DOWNSAMPLE
 from wsiseg.store.chunks import ChunkFiles, StateFiles
 from wsiseg.store.identity import FrameInfo
+from wsiseg.store.names import PLANES
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Stage, State
 from wsiseg.tiles import Box, Grid
@@ -80,10 +81,12 @@ class MemoryStore(SlideStore):
         What is computed.
     tile_px : int
         Side of an object tile.
+    measurements : {"basic", "all"}
     """
 
-    def __init__(self, frame: FrameInfo, tissue: Tissue, tile_px: int) -> None:
+    def __init__(self, frame: FrameInfo, tissue: Tissue, tile_px: int, measurements: str) -> None:
         super().__init__(NOWHERE)
+        self._measurements = measurements
         height, width = frame.height, frame.width
         self.frame, self.tissue = frame, tissue
         self.tiles = Grid(width, height, tile_px)
@@ -95,6 +98,8 @@ class MemoryStore(SlideStore):
             np.uint8,
             SHARD_PX // STAIN_DOWNSAMPLE,
         )
+        count = len(PLANES) if measurements == "all" else 0
+        self.planes = tuple(Pixels.empty(height, width, np.uint8, SHARD_PX) for _ in range(count))
         self.tile_labels = Pixels.empty(height, width, np.uint32, tile_px)
         self._by_stage = {
             Stage.NETWORK: States.of(self.blocks),
@@ -103,6 +108,11 @@ class MemoryStore(SlideStore):
         }
         self._records: dict[tuple[int, int, str], pa.Table] = {}
         self._failures: list[dict[str, Any]] = []
+
+    @property
+    def measurements(self) -> str:
+        """See `SlideStore.measurements`."""
+        return self._measurements
 
     def states(self, stage: Stage, level: int = 0) -> StateFiles:
         """See `SlideStore.states`; there are no pyramids."""

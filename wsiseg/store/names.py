@@ -6,6 +6,8 @@ from wsiseg.store.states import Stage
 
 NUCLEI = "labels/nuclei"
 HAEMATOXYLIN = "haematoxylin"
+# Haematoxylin, eosin and grey level at full resolution, where all is measured.
+PLANES = ("stains/haematoxylin", "stains/eosin", "stains/grey")
 TISSUE = "tissue"
 # What is only of use while the slide is worked on.
 WORK = "work"

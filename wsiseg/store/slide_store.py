@@ -98,6 +98,11 @@ class SlideStore:
         return float(self.provenance["threshold"] if given is None else given)
 
     @property
+    def measurements(self) -> str:
+        """What is measured of each nucleus: basic or all."""
+        return str(self.provenance["identity"]["objects"].get("measurements", "basic"))
+
+    @property
     def levels(self) -> int:
         """Number of pyramid levels."""
         return int(self.provenance["levels"])
@@ -133,6 +138,13 @@ class SlideStore:
     def haematoxylin(self) -> ChunkFiles:
         """Density of haematoxylin, uint8, one pixel for `STAIN_DOWNSAMPLE` of the frame."""
         return self._pixels.haematoxylin if self._pixels is not None else self._image(names.HAEMATOXYLIN)
+
+    @cached_property
+    def planes(self) -> tuple[ChunkFiles, ...]:
+        """Haematoxylin, eosin and grey level (see `stain_planes`), uint8; none where basics are measured."""
+        if self._pixels is not None:
+            return self._pixels.planes
+        return tuple(map(self._image, names.PLANES)) if self.measurements == "all" else ()
 
     @cached_property
     def tile_labels(self) -> ChunkFiles:
