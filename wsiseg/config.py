@@ -35,6 +35,10 @@ class TissueConfig:
 PAPER_CLEAN_UP_UM = (0.75, 0.25)
 
 
+# What is measured of each nucleus: what costs little, or everything.
+MEASUREMENTS = ("basic", "all")
+
+
 @dataclass(frozen=True)
 class ObjectsConfig:
     """How confidence becomes nuclei; every size is physical, so that it scales with the resolution.

@@ -97,5 +97,7 @@ def test_what_is_no_image_is_refused(wrong: np.ndarray, model_file: Path) -> Non
 def test_what_is_missing_is_said(tmp_path: Path, small_slide: Path, model_file: Path) -> None:
     with pytest.raises(UsageError, match=r"small\.png: give the micrometres per pixel, such as mpp=0\.25"):
         wsiseg.segment(small_slide, model=model_file)
+    with pytest.raises(UsageError, match="measurements='most': choose basic or all"):
+        wsiseg.segment(small_slide, 0.25, model_file, measurements="most")
     with pytest.raises(SlideError, match="no such file"):
         wsiseg.segment(tmp_path / "none.png", 0.25, model_file)

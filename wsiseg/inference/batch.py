@@ -21,7 +21,7 @@ from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
 from wsiseg.inference.run import Run
 from wsiseg.inference.run_log import RunLog
-from wsiseg.inference.settings import with_clean_up
+from wsiseg.inference.settings import settled
 from wsiseg.inference.slide import predict_slide
 from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.cores import available_cores
@@ -82,7 +82,7 @@ def predict_slides(
         sources = [replace(source, path=absolute(source.path)) for source in sources]
     workers = available_cores() if config.workers is None else config.workers
     _check(config, workers)
-    config = with_clean_up(config, model.info)
+    config = settled(config, model.info)
     refuse_harm(sources, place, config)
     _make_folder(folder)
     inputs = inputs_of(sources, folder, config)

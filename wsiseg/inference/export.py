@@ -134,7 +134,8 @@ def find_nuclei_again(
     """
     threshold = source.threshold if config.objects.threshold is None else config.objects.threshold
     stored = source.provenance["identity"]
-    objects = {**asdict(config.objects), "threshold": threshold}
+    known = {"threshold": threshold, "measurements": source.measurements}
+    objects = {**asdict(config.objects), **known}
     identity = Identity(stored["model"], stored["slide"], source.frame, objects, stored["tissue"])
     provenance = {"name": source.name}
     shutil.rmtree(scratch, ignore_errors=True)

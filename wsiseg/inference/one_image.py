@@ -18,7 +18,7 @@ from wsiseg.inference.job import NetworkInput, SlideJob
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.pipeline import FINDING, PAINTING
 from wsiseg.inference.planner import plan
-from wsiseg.inference.settings import with_clean_up
+from wsiseg.inference.settings import settled
 from wsiseg.inference.threshold import common_threshold, own_threshold
 from wsiseg.machine.cores import available_cores
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
@@ -116,7 +116,7 @@ def segment(
     )
     opened = ArraySlide(image) if isinstance(image, np.ndarray) else open_slide(image, settings.reader)
     with opened as slide:
-        return _segment(slide, mpp, loaded, with_clean_up(settings, loaded.info))
+        return _segment(slide, mpp, loaded, settled(settings, loaded.info))
 
 
 def _segment(

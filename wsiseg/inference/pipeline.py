@@ -28,6 +28,7 @@ from wsiseg.slides.view import SlideView
 from wsiseg.store.blocks import SHARD_PX, stain_box
 from wsiseg.store.chunks import ChunkFiles
 from wsiseg.store.numbering import MARKER, MARKERS, NUCLEI, marker_keys
+from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Key, Stage, State
 from wsiseg.tiles import Box, Grid
 

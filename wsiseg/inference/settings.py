@@ -1,16 +1,25 @@
-"""Settings that a model brings along."""
+"""Settings of a run as they hold: checked, and with what a model brings along."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from wsiseg.config import PAPER_CLEAN_UP_UM, PredictConfig
+from wsiseg.config import MEASUREMENTS, PAPER_CLEAN_UP_UM, PredictConfig
+from wsiseg.errors import UsageError
 from wsiseg.network.model import ModelInfo
 
 
-def with_clean_up(config: PredictConfig, info: ModelInfo) -> PredictConfig:
-    """Return the settings, with the paper's clean-up alone for its models unless one was asked for."""
+def settled(config: PredictConfig, info: ModelInfo) -> PredictConfig:
+    """Return the settings, with the paper's clean-up alone for its models unless one was asked for.
+
+    Raises
+    ------
+    UsageError
+        If there is no such choice of measurements.
+    """
     objects = config.objects
+    if objects.measurements not in MEASUREMENTS:
+        raise UsageError(f"measurements={objects.measurements!r}: choose {' or '.join(MEASUREMENTS)}")
     if info.preset != "paper" or objects.opening_um or objects.closing_um:
         return config
     cleaned = replace(objects, opening_um=PAPER_CLEAN_UP_UM, closing_um=PAPER_CLEAN_UP_UM, certainty=0.0)
