@@ -54,6 +54,12 @@ def test_glass_does_not_count_as_tissue() -> None:
     assert StainScale.of(on_glass) == StainScale.of(rgb)
 
 
+def test_marking_dye_does_not_count_as_tissue() -> None:
+    rgb = tissue()
+    dyed = np.concatenate([rgb, np.full((20, 100, 3), (30, 110, 170), np.uint8)])
+    assert StainScale.of(dyed) == StainScale.of(rgb)
+
+
 def test_slides_without_tissue_or_pixels_have_a_scale() -> None:
     assert StainScale.of(np.zeros((0, 3), np.uint8)).sd == (1.0, 1.0, 1.0)
     white = StainScale.of(np.full((10, 10, 3), 255, np.uint8))

@@ -18,6 +18,8 @@ HED_OPTICAL_DENSITY = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0
 # A tissue pixel is darker than this mean optical density.
 TISSUE_DENSITY = 0.1
 MIN_TISSUE_PX = 1000
+# Marking dyes absorb red far more than green; haematoxylin absorbs both alike, or is pale.
+INK_RED, INK_RED_TO_GREEN = 0.7, 1.6
 # With this, or darker, scanners fill what they did not scan.
 UNSCANNED = 10
 # Standardised stains lie mostly within (0, 1): the mean at CENTRE, a standard deviation is SPREAD.
@@ -35,7 +37,7 @@ class StainScale:
     def of(cls, rgb: npt.NDArray[np.uint8]) -> StainScale:
         """Measure pixels of a slide, uint8 (..., 3); all count where little is tissue; none gives (0, 1).
 
-        Glass and what was not scanned (white or black) are no tissue.
+        Glass, what was not scanned (white or black), and blue or green ink are no tissue.
         """
         pixels = rgb.reshape(-1, 3)
         if not len(pixels):
@@ -101,7 +103,8 @@ def _moments(pixels, density, least):
     for i in range(pixels.shape[0]):
         red, green, blue = density[pixels[i, 0]], density[pixels[i, 1]], density[pixels[i, 2]]
         unscanned = max(pixels[i, 0], pixels[i, 1], pixels[i, 2]) <= UNSCANNED
-        if (red + green + blue) / 3 > least and not unscanned:
+        ink = red > INK_RED and red > INK_RED_TO_GREEN * green
+        if (red + green + blue) / 3 > least and not unscanned and not ink:
             count += 1
             total[0] += red
             total[1] += green
