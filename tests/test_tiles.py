@@ -55,3 +55,8 @@ def test_boxes() -> None:
     assert Box(1, 2, 3, 5).grown(2) == Box(-1, 0, 5, 7)
     assert Box(3, 3, 3, 9).is_empty
     assert Box(0, 0, 4, 4).clipped(Box(5, 5, 9, 9)).is_empty
+
+
+def test_a_halved_box_holds_every_pixel() -> None:
+    assert Box(0, 0, 7, 8).halved() == Box(0, 0, 4, 4)
+    assert Box(3, 5, 6, 6).halved() == Box(1, 2, 3, 3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wsiseg.config import PredictConfig, predict_config
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.observer import PredictObserver
-from wsiseg.inference.places import output_place
+from wsiseg.inference.output_place import output_place
 from wsiseg.machine.allocator import share_arenas
 from wsiseg.machine.cores import wait_asleep
 from wsiseg.machine.user_folders import work_folder

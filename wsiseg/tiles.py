@@ -44,6 +44,10 @@ class Box(NamedTuple):
             max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
         )
 
+    def halved(self) -> Box:
+        """Return the box, in pixels of twice the size, that holds every pixel of this one."""
+        return Box(self.x0 // 2, self.y0 // 2, -(-self.x1 // 2), -(-self.y1 // 2))
+
     def slices_in(self, outer: Box) -> tuple[slice, slice]:
         """Return the (row, col) slices of this box in an array that covers `outer`."""
         return (

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tifffile
+from disks import disks, store_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from outputs import array, digests, predicted, whole_nuclei
 
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.inference.clusters import open_cluster
-from wsiseg.inference.graph import StageResult
 from wsiseg.inference.job import SlideJob
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.pipeline import FINDING, PAINTING
@@ -26,13 +26,9 @@ from wsiseg.network.appearance import rgb_table
 from wsiseg.network.model import load_model, save_model
 from wsiseg.objects.records import describe
 from wsiseg.slides import open_slide
-from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
-from wsiseg.store.identity import FrameInfo, Identity
-from wsiseg.store.layout import create_store
 from wsiseg.store.numbering import numbered_nuclei, sorted_keys
 from wsiseg.store.slide_store import SlideStore
-from wsiseg.store.states import Key, Stage, State
 
 pytestmark = pytest.mark.slow
 
@@ -133,28 +129,6 @@ def test_a_damaged_tile_leaves_the_same_gap_for_any_tiling_and_reader(
     assert [(failure["row"], failure["col"]) for failure in failures[0]] == [(0, 0)]
 
 
-def disks(width: int, height: int, places: list[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
-    """Return confidence that falls from disks outwards; a place is x and y as shares, radius, stretch."""
-    rows, cols = np.mgrid[:height, :width]
-    field = np.zeros((height, width))
-    for x, y, radius, stretch in places:
-        far = np.hypot((cols - x * width) / stretch, (rows - y * height) * stretch)
-        field = np.maximum(field, 1.3 - 0.8 * far / radius)
-    return np.rint(255 * np.clip(field, 0, 1)).astype(np.uint8)
-
-
-def store_of(path: Path, confidence: NDArray[np.uint8], tile_px: int) -> SlideStore:
-    """Return a store whose network stage is over."""
-    height, width = confidence.shape
-    identity = Identity("model", "slide", FrameInfo(width, height, 0.25, 1.0), {}, {})
-    tissue = Tissue(np.ones((1, 1), np.bool_), float(max(width, height)))
-    store = create_store(path, identity, tissue, tile_px, {"name": "disks"})
-    store.array("0")[:] = confidence
-    store.array("haematoxylin")[:] = confidence[::2, ::2]
-    store.array("status/network")[:] = State.DONE
-    return store
-
-
 def nuclei_of(store: SlideStore) -> tuple[pa.Table, NDArray[np.uint32]]:
     """Run the stages after the network; return the records and the label image."""
     job = SlideJob(store, ObjectsConfig(), 0.5)
@@ -196,17 +170,6 @@ def test_any_nuclei_are_the_same_in_tiles_as_in_one_piece(
         assert whole.num_rows == 0
     else:
         assert table.drop_columns("id").equals(whole)
-
-
-def test_each_tile_is_computed_once(tmp_path: Path) -> None:
-    store = store_of(tmp_path / "store", disks(300, 200, [(0.5, 0.5, 20.0, 1.0)]), 100)
-    job = SlideJob(store, ObjectsConfig(), 0.5)
-    with open_cluster(None, 2) as cluster:
-        results = list(cluster.run(job, plan(job, (Stage.OBJECTS,))))
-    keys = [Key(Stage.OBJECTS, 0, row, col) for row in range(2) for col in range(3)]
-    assert sorted(result.key for result in results) == keys
-    assert all(isinstance(result, StageResult) for result in results)
-    assert not plan(job, (Stage.OBJECTS,))
 
 
 @pytest.mark.real_data

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from marked import FEATURE, of_wsiseg
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from wsiseg.errors import StoreError, UsageError
-from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, HTML_MARK, is_our_picture, is_ours, marked_jpeg
-from wsiseg.machine.replacing import check_free, foreign, refuse_foreign, write_output
-from wsiseg.objects.parquet import ParquetWriter
-
-FEATURE = b'{"type":"Feature","id":"3f0c1b7e-2f67-%ba6c-9a3e-7a8a3a0f3d11","geometry":'
-
-
-def of_wsiseg(path: Path) -> Path:
-    """Write a file with the mark of its kind."""
-    ending = path.name.partition(".")[2]
-    if ending == "parquet":
-        with ParquetWriter(path):
-            pass
-    elif ending.endswith("png"):
-        info = PngInfo()
-        info.add_text("Software", "wsiseg")
-        Image.new("L", (2, 2)).save(path, pnginfo=info)
-    elif ending == "zarr":
-        path.mkdir()
-        (path / "zarr.json").write_text(json.dumps({"attributes": {"wsiseg": {}}}))
-    else:
-        path.write_bytes(
-            {
-                "geojson": GEOJSON_HEAD + GEOJSON_TAIL,
-                "geojson.gz": gzip.compress(GEOJSON_HEAD + FEATURE % b"8"),
-                "preview.jpg": marked_jpeg(b"\xff\xd8\xff\xd9"),
-                "html": b"<!doctype html>" + HTML_MARK,
-                "csv": b"name,path,state,cause,nuclei\r\n",
-                "json": b'{"model":1,"config":1,"versions":1,"slides":[]}',
-                "safetensors": b"\x20\0\0\0\0\0\0\0" + b'{"__metadata__":{"wsiseg":"{}"}} ',
-            }[ending]
-        )
-    return path
-
+from wsiseg.errors import StoreError
+from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, is_our_picture, is_ours
+from wsiseg.machine.replacing import write_output
 
 ENDINGS = (
     "geojson", "geojson.gz", "parquet", "preview.jpg", "png", "html", "csv", "json", "safetensors", "zarr"
@@ -123,28 +88,3 @@ def test_pictures_of_wsiseg_are_no_slides(tmp_path: Path) -> None:
     assert not is_our_picture("s3://bucket/x.jpg")
     Image.new("L", (2, 2)).save(tmp_path / "y.preview.jpg")
     assert not is_our_picture(str(tmp_path / "y.preview.jpg"))
-
-
-def test_an_input_stays_under_every_name(tmp_path: Path) -> None:
-    mask = of_wsiseg(tmp_path / "mask.geojson")
-    target, other = tmp_path / "out.geojson", of_wsiseg(tmp_path / "other.geojson")
-    os.link(mask, target)
-    assert foreign([target, other], [mask, "s3://bucket/mask.geojson", tmp_path / "absent"]) == [target]
-    with pytest.raises(StoreError):
-        check_free(target, [mask])
-    check_free(other, [mask])
-
-
-def test_a_link_is_not_replaced_wherever_it_leads(tmp_path: Path) -> None:
-    of_wsiseg(tmp_path / "a.geojson")
-    for target, name in (("a.geojson", "link.geojson"), ("nowhere", "dangling.geojson")):
-        (tmp_path / name).symlink_to(tmp_path / target)
-        assert foreign([tmp_path / name]) == [tmp_path / name]
-
-
-def test_the_refusal_names_the_files(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number}.geojson" for number in range(12)]
-    for path in paths:
-        path.touch()
-    with pytest.raises(UsageError, match=r"0\.geojson(.|\n)*9\.geojson\n  and 2 more\n"):
-        refuse_foreign(paths)

@@ -9,7 +9,7 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.measure import regionprops
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.objects.records import ALL_RECORDS, RECORDS, describe, half_box
+from wsiseg.objects.records import ALL_RECORDS, RECORDS, describe
 from wsiseg.objects.segment import segment
 from wsiseg.objects.texture import TEXTURES
 from wsiseg.tiles import Box, Grid
@@ -162,8 +162,3 @@ def test_empty_core_has_the_schema_and_stain_may_be_missing():
     assert table.schema.equals(RECORDS, check_metadata=True)
     assert table["haematoxylin_mean"].to_pylist() == [None]
     assert all(field.metadata[b"unit"] for field in table.schema)
-
-
-def test_half_box_holds_every_pixel():
-    assert half_box(Box(0, 0, 7, 8)) == Box(0, 0, 4, 4)
-    assert half_box(Box(3, 5, 6, 6)) == Box(1, 2, 3, 3)

@@ -15,7 +15,6 @@ from wsiseg.network.model import load_model
 from wsiseg.training.observer import FitObserver
 from wsiseg.training.reselect import reselect_run
 from wsiseg.training.run_folder import RunFolder
-from wsiseg.training.selection import parse_selection
 
 pytestmark = pytest.mark.slow
 
@@ -105,21 +104,6 @@ def test_labels_of_other_images_choose(images, config, tmp_path):
         fit(images, tmp_path / "run", one, labels=images.parent / "masks", label_images=images)
     with pytest.raises(UsageError, match="without labels"):
         fit(images, tmp_path / "run", one, label_images=others)
-
-
-def test_another_channel_can_be_selected_later(images, config, tmp_path):
-    folder = tmp_path / "run"
-    first = fit(images, folder, config)
-    other = 1 - first.choice.channel
-    choice = reselect_run(folder, f"2:{other}")[0].choice
-    assert (choice.repeat, choice.channel, choice.by) == (2, other, "user")
-    info = load_model(folder).info
-    assert (info.channel, info.training["repeat"]) == (other, 2)
-    again = fit(images, folder, config)
-    assert (again.choice.repeat, again.choice.channel) == (2, other)
-    for wrong in ("3:0", "1:2", "best", "0:0"):
-        with pytest.raises(UsageError, match="--select"):
-            reselect_run(folder, wrong)
 
 
 def test_more_repeats_go_on_from_what_is_there(images, config, tmp_path):
@@ -237,10 +221,3 @@ def test_interrupted_runs_are_usable_and_go_on(images, config, tmp_path):
     fit(images, tmp_path / "run", config)
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
     assert models[0] == models[1]
-
-
-def test_selections_are_read():
-    assert parse_selection(" 3:1 ") == (3, 1)
-    for wrong in ("", "3", "3:", "a:b", "-1:0", "1:2:3"):
-        with pytest.raises(UsageError):
-            parse_selection(wrong)

@@ -45,7 +45,7 @@ class OutputPlace(click.Path):
     """A folder, or a URL in an object store, which stays text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType.convert`."""
+        """Check what was given; raise a usage error for an unknown device."""
         return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
 
 

@@ -64,13 +64,13 @@ class BatchProgress(PredictObserver):
             self._bars.stop()
 
     def run_started(self, slides: int) -> None:
-        """See `PredictObserver`."""
+        """Show a bar over all slides, if there are several."""
         self._slides = slides
         if self._bars and slides > 1:
             self._all_bar = self._bars.add_task("all slides", total=slides, speed="")
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """See `PredictObserver`."""
+        """Show a bar for the slide, or a line where there are no bars."""
         self._name, self._phase, self._nuclei = name, "", 0
         self._megapixels, self._done, self._resumed = megapixels, resumed_megapixels, resumed_megapixels
         self._started = self._last_line = time.monotonic()
@@ -83,7 +83,7 @@ class BatchProgress(PredictObserver):
             self._line(f"{name}: {_digits(megapixels)} MP of tissue{resumed}")
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
-        """See `PredictObserver`."""
+        """Move the slide's bar, or print a line now and then."""
         self._done += megapixels
         self._nuclei += nuclei
         if self._bars and self._slide_bar is not None:
@@ -99,22 +99,22 @@ class BatchProgress(PredictObserver):
         return f"{_digits(speed)} MP/s, {self._nuclei:,} nuclei {self._phase}".rstrip()
 
     def phase(self, name: str) -> None:
-        """See `PredictObserver`."""
+        """Show what the slide is at."""
         self._phase = f"({name})"
         self._log("phase", name=self._name, phase=name)
         self.advanced(0.0, 0)
 
     def tile_failed(self, row: int, col: int, cause: str) -> None:
-        """See `PredictObserver`."""
+        """Log a block that stays empty."""
         self._log("tile_failed", name=self._name, row=row, col=col, cause=cause)
 
     def warned(self, text: str) -> None:
-        """See `PredictObserver`."""
+        """Keep a warning for the end of the command."""
         self.warnings.append(text)
         self._log("warned", text=text)
 
     def slide_ended(self, report: SlideReport) -> None:
-        """See `PredictObserver`."""
+        """Remove the slide's bar and print what became of it."""
         self._ended += 1
         told = {key: value for key, value in asdict(report).items() if key not in ("ended", "stage_seconds")}
         stages = {f"seconds_{stage}": seconds for stage, seconds in report.stage_seconds.items()}
@@ -132,7 +132,7 @@ class BatchProgress(PredictObserver):
             self._first_of.setdefault(report.cause, report.name)
 
     def failed(self, error: BaseException) -> None:
-        """See `PredictObserver`."""
+        """Print the traceback, where that is wanted."""
         if self._verbosity >= 2:
             self._line("".join(traceback.format_exception(error)))
 

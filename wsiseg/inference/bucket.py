@@ -57,7 +57,7 @@ class Bucket(Place):
 
     @contextmanager
     def turn(self, source: SlideSource) -> Iterator[None]:
-        """See `Place.turn`: the state of the slide is fetched before and sent after."""
+        """Hold a slide by its lock in the bucket; fetch its state before and send it after."""
         with held(self._lock(source), work=source.path) as lock:
             with self._busy:
                 self._thin()
@@ -71,7 +71,7 @@ class Bucket(Place):
             self.send(whole=True)
 
     def foreign(self, targets: Iterable[Path], inputs: Iterable[str]) -> list[str]:
-        """See `Place.foreign`: the targets are those of the bucket."""
+        """Return the URLs in the bucket that must not be replaced."""
         kept = set(inputs)
         urls = {path: self._url + path.relative_to(self.folder).as_posix() for path in targets}
         return [
@@ -88,7 +88,7 @@ class Bucket(Place):
             self._mirror.note([LOG])
 
     def wait_for_sign(self, source: SlideSource, name: str) -> None:
-        """See `Place.wait_for_sign`."""
+        """Wait until the run that has the slide is done with it, shows that it lives, or is dead."""
         wait_for_sign(self._lock(source))
 
     def _lock(self, source: SlideSource) -> LockObject:

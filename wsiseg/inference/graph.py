@@ -122,15 +122,15 @@ class LocalCluster(Cluster):
 
     @property
     def threads(self) -> int:
-        """See `Cluster.threads`."""
+        """Threads of the pool."""
         return self._workers
 
     def bound(self, slide: str, reader: str, store: str, device: str) -> Cluster:
-        """See `Cluster.bound`."""
+        """Return this cluster: this process has opened the slide already."""
         return self
 
     def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
-        """See `Cluster.run`."""
+        """Compute tasks of a job on the threads; yield results in the order in which they come."""
         frontier = Frontier(tasks)
         running: dict[Future[StageResult], Key] = {}
         results: list[StageResult] = []

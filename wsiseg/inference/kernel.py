@@ -22,7 +22,7 @@ class Kernel:
     data : bytes
         A model file.
     device : str
-        See `make_engine`; resolved on the worker.
+        auto, cpu, cuda, cuda:N or mps; resolved on the worker.
     threads : int
         Windows in flight on one worker.
     """

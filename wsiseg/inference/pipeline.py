@@ -25,7 +25,7 @@ from wsiseg.objects.records import ReadPlanes, describe
 from wsiseg.objects.segment import Segmented, max_reach_px, segment
 from wsiseg.slides.stain import haematoxylin_density, stain_planes
 from wsiseg.slides.view import SlideView
-from wsiseg.store.blocks import SHARD_PX, stain_box
+from wsiseg.store.blocks import SHARD_PX
 from wsiseg.store.chunks import ChunkFiles
 from wsiseg.store.numbering import MARKER, MARKERS, NUCLEI, marker_keys
 from wsiseg.store.slide_store import SlideStore
@@ -132,7 +132,7 @@ def compute_block(job: SlideJob, key: Key) -> StageResult:
     clock.lap("network")
     stain = _halved(haematoxylin_density(rgb[inner]))
     store.confidence[0].write(key.row, key.col, _padded(confidence, box, core))
-    store.haematoxylin.write(key.row, key.col, _padded(stain, stain_box(box), stain_box(core)))
+    store.haematoxylin.write(key.row, key.col, _padded(stain, box.halved(), core.halved()))
     if store.planes:
         for plane, values in zip(store.planes, stain_planes(rgb[inner]), strict=True):
             plane.write(key.row, key.col, _padded(values, box, core))

@@ -36,7 +36,7 @@ class RemoteCluster(Cluster):
         return max(int(worker["nthreads"]) for worker in self.connection.workers().values())
 
     def bound(self, slide: str, reader: str, store: str, device: str) -> RemoteCluster:
-        """See `Cluster.bound`."""
+        """Return the cluster for the tasks of one slide, once all workers can compute them alike."""
         terms = Terms(tuple(environment().items()), slide, reader, store)
         for who, reason in self.connection.ask(objection, terms).items():
             if reason is not None:
@@ -52,7 +52,7 @@ class RemoteCluster(Cluster):
         return RemoteCluster(self.connection, terms)
 
     def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
-        """See `Cluster.run`: goes on with what is left when a lost scheduler is back."""
+        """Compute tasks of a job; when a lost scheduler is back, continue with those that are left."""
         left, losses = dict(tasks), 0
         while left:
             before = len(left)

@@ -75,7 +75,7 @@ class FusedNetwork:
         rgb : ndarray of uint8, (H, W, 3)
             What lies outside is zero to every layer, as with torch's padding.
         table : ndarray of float32, (3, 256, 3)
-            See `wsiseg.network.appearance`.
+            What the network sees of each value of red, green and blue (`wsiseg.network.appearance`).
         inner : pair of slices, optional
             Rows and columns that are wanted, with their bounds; all if left out.
 

@@ -97,11 +97,6 @@ def records_schema(measurements: str) -> pa.Schema:
     return ALL_RECORDS if measurements == "all" else RECORDS
 
 
-def half_box(box: Box) -> Box:
-    """Return the box, in pixels of twice the size, that holds every pixel of `box`."""
-    return Box(box.x0 // 2, box.y0 // 2, (box.x1 + 1) // 2, (box.y1 + 1) // 2)
-
-
 def describe(
     segmented: Segmented,
     haematoxylin: Read | None,
@@ -117,7 +112,7 @@ def describe(
     segmented : Segmented
         The nuclei of one core.
     haematoxylin : callable or None
-        Serves the haematoxylin density (uint8) of a box in pixels of twice the frame's (see `half_box`);
+        Serves the haematoxylin density (uint8) of a box in pixels of twice the frame's (see `Box.halved`);
         without it the column is null.
     mpp : float
         Resolution of the frame in micrometres per pixel.
@@ -141,7 +136,7 @@ def describe(
     if not owned.any():
         return schema.empty_table()
     empty = np.empty((0, 0), np.uint8)
-    half = empty if haematoxylin is None else haematoxylin(half_box(window))
+    half = empty if haematoxylin is None else haematoxylin(window.halved())
     labels = segmented.window_labels
     boxes = bounding_boxes(labels, len(owned))
     sums = pixel_sums(

@@ -16,7 +16,6 @@ from wsiseg.errors import SlideError
 from wsiseg.machine.replacing import write_output
 from wsiseg.report.page import jpeg
 from wsiseg.report.slide_numbers import FIELD_UM, SlideNumbers
-from wsiseg.store.blocks import STAIN_DOWNSAMPLE
 from wsiseg.store.identity import FrameInfo
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.tiles import Box
@@ -102,8 +101,7 @@ def write_pictures(folder: Path, boxes: Sequence[Box], slide: Slide, frame: Fram
 
 def stain_picture(store: SlideStore, box: Box) -> Rgb:
     """Return a field from the store alone: haematoxylin, dark where there is much, uint8 (H, W)."""
-    half = Box(*(side // STAIN_DOWNSAMPLE for side in box))
-    picture: Rgb = 255 - store.haematoxylin.read(half)
+    picture: Rgb = 255 - store.haematoxylin.read(box.halved())
     return picture
 
 

@@ -111,7 +111,7 @@ def read_thumbnail(slide: Slide, longest_px: int) -> Overview:
     Raises
     ------
     SlideError
-        See `read_overview`.
+        If the slide cannot be read at all.
     """
     enough = [
         downsample

@@ -9,7 +9,7 @@ from wsiseg.tiles import Box, Grid
 SHARD_PX = 1024
 # Side of the smallest object tile.
 MIN_TILE_PX = 64
-# Pixels of the frame per pixel of haematoxylin.
+# Pixels of the frame per pixel of haematoxylin; `Box.halved` is the box there.
 STAIN_DOWNSAMPLE = 2
 # Blocks are trimmed to the tissue in steps of this many pixels.
 TRIM_PX = 256
@@ -42,8 +42,3 @@ def _trimmed(core: Box, tissue: Tissue, scale_l0: float) -> Box | None:
         return None
     x0, y0, x1, y1 = zip(*met, strict=True)
     return Box(min(x0), min(y0), max(x1), max(y1))
-
-
-def stain_box(box: Box) -> Box:
-    """Return the box of haematoxylin that covers a box of the frame; the latter starts at even pixels."""
-    return Box(*(-(-side // STAIN_DOWNSAMPLE) for side in box))

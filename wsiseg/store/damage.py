@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from wsiseg.errors import DamageError, WsisegError
 from wsiseg.store import names
-from wsiseg.store.blocks import stain_box
 from wsiseg.store.states import Stage
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _read_through(path: Path) -> None:
     for name, image, expected in (
         ("confidence", store.confidence[0], whole),
         ("labels", store.labels[0], whole),
-        ("haematoxylin", store.haematoxylin, stain_box(whole)),
+        ("haematoxylin", store.haematoxylin, whole.halved()),
     ):
         _expect(image.frame == expected, f"{name} has the shape {image.shape}")
     for stage, grid in ((Stage.NETWORK, store.blocks), (Stage.OBJECTS, store.tiles)):

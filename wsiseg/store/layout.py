@@ -17,7 +17,7 @@ from zarr.codecs import ZstdCodec
 from wsiseg.errors import StoreError
 from wsiseg.slides.tissue import Tissue
 from wsiseg.store import names
-from wsiseg.store.blocks import SHARD_PX, stain_box
+from wsiseg.store.blocks import SHARD_PX
 from wsiseg.store.identity import Identity
 from wsiseg.store.slide_store import FORMAT, SlideStore
 from wsiseg.store.states import Progress, Stage, State
@@ -106,7 +106,7 @@ def _create_arrays(root: zarr.Group, shapes: list[tuple[int, int]], tissue: Tiss
     for level, shape in enumerate(shapes):
         _image(root, names.confidence(level), shape, "u1", CHUNK_PX, SHARD_PX)
         _image(root, names.labels(level), shape, "u4", CHUNK_PX, SHARD_PX)
-    stain = stain_box(blocks.frame)
+    stain = blocks.frame.halved()
     _image(root, names.HAEMATOXYLIN, (stain.height, stain.width), "u1", CHUNK_PX, CHUNK_PX)
     _write_tissue(root, tissue)
     _image(root, names.TILE_LABELS, shapes[0], "u4", _divisor(tile_px), tile_px)

@@ -37,13 +37,13 @@ class Pixels(ChunkFiles):
         return cls(NOWHERE, (height, width), dtype, side_px, side_px, np.zeros((height, width), dtype))
 
     def write(self, row: int, col: int, values: npt.NDArray[Any]) -> None:
-        """See `ChunkFiles.write`."""
+        """Write one square; `values` may end at the array's end."""
         x0, y0 = col * self.file_px, row * self.file_px
         place = Box(x0, y0, x0 + values.shape[1], y0 + values.shape[0])
         self.values[place.slices_in(self.frame)] = values
 
     def read(self, box: Box) -> npt.NDArray[Any]:
-        """See `ChunkFiles.read`; a copy."""
+        """Return a copy of the values of a box."""
         return self.values[box.slices_in(self.frame)].copy()
 
 
@@ -59,15 +59,15 @@ class States(StateFiles):
         return cls(NOWHERE, grid.shape, np.zeros(grid.shape, np.uint8))
 
     def all(self) -> npt.NDArray[np.uint8]:
-        """See `StateFiles.all`."""
+        """Return a copy of all states."""
         return self.values.copy()
 
     def at(self, row: int, col: int) -> State:
-        """See `StateFiles.at`."""
+        """Return the state of one place."""
         return State(self.values[row, col])
 
     def mark(self, row: int, col: int, state: State) -> None:
-        """See `StateFiles.mark`."""
+        """Set the state of one place."""
         self.values[row, col] = state
 
 
@@ -92,12 +92,8 @@ class MemoryStore(SlideStore):
         self.tiles = Grid(width, height, tile_px)
         self.confidence = (Pixels.empty(height, width, np.uint8, SHARD_PX),)
         self.labels = (Pixels.empty(height, width, np.uint32, SHARD_PX),)
-        self.haematoxylin = Pixels.empty(
-            -(-height // STAIN_DOWNSAMPLE),
-            -(-width // STAIN_DOWNSAMPLE),
-            np.uint8,
-            SHARD_PX // STAIN_DOWNSAMPLE,
-        )
+        half = self.blocks.frame.halved()
+        self.haematoxylin = Pixels.empty(half.height, half.width, np.uint8, SHARD_PX // STAIN_DOWNSAMPLE)
         count = len(PLANES) if measurements == "all" else 0
         self.planes = tuple(Pixels.empty(height, width, np.uint8, SHARD_PX) for _ in range(count))
         self.tile_labels = Pixels.empty(height, width, np.uint32, tile_px)
@@ -115,27 +111,27 @@ class MemoryStore(SlideStore):
         return self._measurements
 
     def states(self, stage: Stage, level: int = 0) -> StateFiles:
-        """See `SlideStore.states`; there are no pyramids."""
+        """Return the states of a stage; there are no pyramids."""
         return self._by_stage[stage]
 
     def write_records(self, row: int, col: int, tables: Mapping[str, pa.Table]) -> None:
-        """See `SlideStore.write_records`."""
+        """Keep a tile's tables."""
         for name, table in tables.items():
             self._records[row, col, name] = table
 
     def read_records(self, row: int, col: int, name: str, columns: Sequence[str] = ()) -> pa.Table:
-        """See `SlideStore.read_records`."""
+        """Return one of a tile's tables, or some columns of it."""
         table = self._records[row, col, name]
         return table.select(list(columns)) if columns else table
 
     def write_keys(self, keys: npt.NDArray[np.int64]) -> None:
-        """See `SlideStore.write_keys`."""
+        """Keep the sorted keys of all nuclei."""
         self.keys = keys
 
     def note_failure(self, row: int, col: int, cause: str) -> None:
-        """See `SlideStore.note_failure`."""
+        """Keep why a block stays empty."""
         self._failures.append({"row": row, "col": col, "cause": cause})
 
     def failures(self) -> list[dict[str, Any]]:
-        """See `SlideStore.failures`."""
+        """Return the blocks that stay empty with their causes, in raster order."""
         return sorted(self._failures, key=lambda failure: (failure["row"], failure["col"]))

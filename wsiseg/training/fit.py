@@ -124,7 +124,7 @@ def fit_slides(
         )
         folder.write(record)
         with reproducible(record.threads), closing(OpenViews(training.mpp)) as views:
-            run = _Run(
+            run = _FitRun(
                 folder, config, record, observer, sources, labelled, matched, views, prior, device, deadline
             )
             try:
@@ -164,7 +164,7 @@ def _resumed(
 
 
 @dataclass(frozen=True)
-class _Run:
+class _FitRun:
     """What the parts of a run share."""
 
     folder: RunFolder

@@ -5,31 +5,14 @@ import uuid
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import shapely
-from objects.fields import blobs, reader
 from shapely.geometry import shape
 
-from wsiseg.config import ObjectsConfig
 from wsiseg.objects.geojson import GeoJSONWriter, nucleus_uuids
-from wsiseg.objects.geojson_text import geometry_texts
 from wsiseg.objects.parquet import ParquetWriter
-from wsiseg.objects.records import RECORDS, describe
-from wsiseg.objects.segment import segment
-from wsiseg.tiles import Box
 
 MEASURED = {"Nucleus ID", "Area µm^2", "Circularity", "Mean confidence"}
-
-
-@pytest.fixture(scope="module")
-def table():
-    """Return the nuclei of one field, numbered from 1."""
-    confidence = blobs(400, 400, 60, 14, 7)
-    frame = Box(0, 0, 400, 400)
-    found = segment(reader(confidence), frame, frame, 0.25, ObjectsConfig(), 0.5)
-    rows = describe(found, None, 0.25, 1.37, ObjectsConfig())
-    return rows.add_column(0, "id", pa.array(np.arange(1, rows.num_rows + 1, dtype=np.uint32)))
 
 
 def check_features(features):
@@ -73,22 +56,6 @@ def test_geojson_is_what_qupath_reads(tmp_path, table):
         assert measurements["Nucleus ID"] == row["id"]
         assert measurements["Area µm^2"] == pytest.approx(row["area_um2"], abs=0.0051)
         assert "Haematoxylin OD mean" not in measurements
-
-
-def test_geometry_texts_are_those_of_shapely():
-    ring = [(0, 0.01), (0.1, -1.5), (1, 9.99), (10, 99.5), (100, 0), (123456.78, 0.99), (99999999.99, 0.01)]
-    square, hole = shapely.box(0, 0, 9, 9), shapely.box(1, 1.25, 2, 2)
-    shapes = [
-        shapely.Polygon(ring),
-        square.difference(hole),
-        shapely.MultiPolygon([square, shapely.box(10, 10, 11.5, 12)]),
-        square,
-    ]
-    wkb = pa.array(shapely.to_wkb(shapes), pa.binary())
-    for array, wanted in [(wkb, shapes), (wkb.slice(1, 2), shapes[1:3]), (wkb.slice(0, 0), [])]:
-        texts = geometry_texts(array).to_pylist()
-        assert list(map(json.loads, texts)) == [json.loads(shapely.to_geojson(each)) for each in wanted]
-    assert ",[123456.78,0.99],[99999999.99,0.01]," in geometry_texts(wkb)[0].as_py()
 
 
 def test_geojson_of_no_nuclei(tmp_path):
@@ -162,24 +129,3 @@ def test_ids_are_uuids_that_depend_on_slide_and_number_only():
     assert not set(first) & set(nucleus_uuids("b", ids))
     assert {uuid.UUID(each.decode()).version for each in first[:100]} == {8}
     assert {uuid.UUID(each.decode()).variant for each in first[:100]} == {uuid.RFC_4122}
-
-
-def test_parquet_has_the_records_with_units(tmp_path, table):
-    with ParquetWriter(tmp_path / "p.parquet") as writer:
-        for begin in range(0, table.num_rows, 9):
-            writer.write(table.slice(begin, 9))
-    back = pq.read_table(tmp_path / "p.parquet")
-    assert back.column_names[0] == "id"
-    for name in back.column_names:
-        assert back[name].to_pylist() == table[name].to_pylist()
-        assert back.schema.field(name).metadata[b"unit"]
-    assert json.loads(back.schema.metadata[b"geo"])["primary_column"] == "geometry"
-    assert pq.ParquetFile(tmp_path / "p.parquet").num_row_groups == 1
-
-
-def test_parquet_of_no_nuclei_has_its_columns(tmp_path):
-    with ParquetWriter(tmp_path / "p.parquet"):
-        pass
-    back = pq.read_table(tmp_path / "p.parquet")
-    assert back.num_rows == 0
-    assert set(back.column_names) < {"id", *RECORDS.names}
