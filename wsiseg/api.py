@@ -46,6 +46,7 @@ def predict(
     measurements: str | None = None,
     tissue_mask: PathLike | None = None,
     no_tissue: bool = False,
+    regions: PathLike | None = None,
     mpp: float | None = None,
     tile_size: int | None = None,
     workers: int | None = None,
@@ -82,6 +83,8 @@ def predict(
         What is measured of each nucleus; see :doc:`/measurements`.
     tissue_mask, no_tissue
         A mask (PNG or GeoJSON) of what is computed, or whether the whole slide is.
+    regions : path-like, optional
+        GeoJSON of named regions, or a folder with a file for each slide: only they are computed.
     mpp : float, optional
         Resolution at which the network works, in um per pixel; the model's if left out.
     tile_size, workers, device, reader, scheduler, overwrite, gzip, split
@@ -114,6 +117,7 @@ def predict(
         measurements=measurements,
         tissue_mask=tissue_mask,
         no_tissue=no_tissue,
+        regions=regions,
         mpp=mpp,
         tile_size=tile_size,
         workers=workers,

@@ -24,11 +24,15 @@ class TissueConfig:
         Path of a user's mask (PNG or GeoJSON), taken instead of the detector.
     mpp : float
         Resolution at which tissue is looked for, in micrometres per pixel.
+    regions : str or None
+        Path of a GeoJSON file of named regions, or of a folder with one for each slide: only what lies in
+        them is computed, and every nucleus knows its region.
     """
 
     detect: bool = True
     mask: str | None = None
     mpp: float = 8.0
+    regions: str | None = None
 
 
 # Disks of 3 and 1 px at 0.25 um per pixel, for opening and for closing (Boserup & Selvan, 2023).
@@ -145,6 +149,7 @@ def predict_config(
     measurements: str | None = None,
     tissue_mask: str | os.PathLike[str] | None = None,
     no_tissue: bool = False,
+    regions: str | os.PathLike[str] | None = None,
     mpp: float | None = None,
     tile_size: int | None = None,
     workers: int | None = None,
@@ -169,7 +174,7 @@ def predict_config(
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
         "split": False if no_splitting else None, "measurements": measurements,
     }  # fmt: skip
-    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue)
+    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue, regions)
     return _changed(
         base, objects=_changed(base.objects, **objects), tissue=tissue, mpp=mpp, tile_px=tile_size,
         workers=workers, device=device, reader=reader, scheduler=scheduler,
@@ -178,11 +183,14 @@ def predict_config(
 
 
 def changed_tissue(
-    config: TissueConfig, tissue_mask: str | os.PathLike[str] | None, no_tissue: bool
+    config: TissueConfig,
+    tissue_mask: str | os.PathLike[str] | None,
+    no_tissue: bool,
+    regions: str | os.PathLike[str] | None = None,
 ) -> TissueConfig:
-    """Return where tissue is, with what was given as `--tissue-mask` and `--no-tissue`."""
-    mask = None if tissue_mask is None else os.fspath(tissue_mask)
-    return _changed(config, mask=mask, detect=False if no_tissue else None)
+    """Return where tissue is, with what was given as `--tissue-mask`, `--no-tissue` and `--regions`."""
+    mask, drawn = (None if path is None else os.fspath(path) for path in (tissue_mask, regions))
+    return _changed(config, mask=mask, regions=drawn, detect=False if no_tissue else None)
 
 
 def _changed(config: C, **values: Any) -> C:

@@ -1,7 +1,8 @@
-"""A folder with what the pages take for granted: slide.svs, slides/, photo.png, labels/, out/, run/."""
+"""A folder with what the pages take for granted: slides, drawn/, photo.png, labels/, out/ and run/."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def bare_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels.save(world / "labels" / "slide.png")
     labels.save(world / "labels" / "a.png")
     labels.save(world / "others" / "unlike.png")
+    (world / "drawn").mkdir()
+    square = [[200, 100], [500, 100], [500, 400], [200, 400], [200, 100]]
+    geometry = json.dumps({"type": "Polygon", "coordinates": [square]})
+    for name in "ab":
+        (world / "drawn" / f"{name}.geojson").write_text(geometry)
     (world / "list.csv").write_text("slide,mpp\nphoto.png,0.25\nslide.svs,\n")
     (world / "paths.csv").write_text("slide.svs\nphoto.png\n")
     (world / "notes" / "readme.txt").write_text("nothing\n")

@@ -126,6 +126,13 @@ overwrite_option = click.option(
 seed_option = click.option("--seed", type=click.IntRange(0), default=0, help="Random seed.")
 
 
+regions_option = click.option(
+    "--regions", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
+    help="Compute only what lies in these regions, and count nuclei in each: GeoJSON with names and classes, "
+    "as QuPath exports annotations (level-0 pixels); a folder has one <name>.geojson for each slide.",
+)  # fmt: skip
+
+
 def tissue_options(function: F) -> F:
     """Add --tissue-mask and --no-tissue."""
     function = click.option(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @options.objects_options
 @options.measurements_option
 @options.tissue_options
+@options.regions_option
 @options.tile_option(2048)
 @options.workers_option
 @options.device_option
@@ -49,7 +50,7 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp) or URLs.
+    """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp,regions) or URLs.
 
     For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one
     row a nucleus) and .preview.jpg; OUT/index.html shows what became of all, as OUT/summary.csv and

@@ -123,6 +123,11 @@ def _check(config: PredictConfig, workers: int) -> None:
     mask = config.tissue.mask
     if mask is not None and not Path(mask).is_file():
         raise UsageError(f"--tissue-mask {mask}: no such file")
+    regions = config.tissue.regions
+    if mask is not None and regions is not None:
+        raise UsageError("--tissue-mask and --regions both say what is computed; give one of them")
+    if regions is not None and not Path(regions).exists():
+        raise UsageError(f"--regions {regions}: no such file or folder")
 
 
 def _make_folder(folder: Path) -> None:

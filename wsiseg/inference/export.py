@@ -140,7 +140,7 @@ def find_nuclei_again(
     provenance = {"name": source.name}
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        store = create_store(scratch, identity, source.tissue, config.tile_px, provenance, pixels=source)
+        store = create_store(scratch, identity, source.tissue, config.tile_px, provenance, source)
         job = SlideJob(store, config.objects, threshold)
         compute(job, plan(job, (Stage.OBJECTS,)), cluster, claim, Tally(observer))
         give_back()

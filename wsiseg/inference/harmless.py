@@ -45,8 +45,8 @@ def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictCon
 
 def inputs_of(sources: Sequence[SlideSource], folder: Path, config: PredictConfig) -> list[str]:
     """Return the inputs of a run and of the earlier ones in the folder."""
-    mask = [] if config.tissue.mask is None else [config.tissue.mask]
-    return [*(source.path for source in sources), *mask, *_inputs_before(folder)]
+    drawn = [config.tissue.mask, config.tissue.regions, *(source.regions for source in sources)]
+    return [*(source.path for source in sources), *(path for path in drawn if path), *_inputs_before(folder)]
 
 
 def replaced_by(outputs: Outputs, config: PredictConfig) -> list[Path]:

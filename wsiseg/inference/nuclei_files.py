@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsiseg.config import PredictConfig
 from wsiseg.machine.marks import is_ours
 from wsiseg.objects.geojson import GeoJSONWriter
-from wsiseg.objects.parquet import ParquetWriter
+from wsiseg.objects.parquet import ParquetWriter, file_schema
 from wsiseg.store.nuclei_tables import complete_nuclei
 from wsiseg.store.outputs import Outputs
 from wsiseg.store.slide_store import SlideStore
@@ -15,7 +15,7 @@ def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> 
     """Write GeoJSON and Parquet; parts of an earlier GeoJSON that are not written again go."""
     with (
         GeoJSONWriter(outputs.geojson, store.fingerprint, gzip=config.gzip, split=config.split) as geojson,
-        ParquetWriter(outputs.parquet, store.measurements) as parquet,
+        ParquetWriter(outputs.parquet, file_schema(store.measurements, bool(store.regions))) as parquet,
     ):
         for table in complete_nuclei(store):
             geojson.write(table)

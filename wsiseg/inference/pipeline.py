@@ -19,6 +19,7 @@ import pyarrow as pa
 from wsiseg.errors import SlideError
 from wsiseg.inference.graph import StageResult
 from wsiseg.inference.job import SlideJob
+from wsiseg.inference.regions import in_regions
 from wsiseg.network.architecture import RADIUS_PX
 from wsiseg.objects.certainty import certain_ones
 from wsiseg.objects.records import ReadPlanes, describe
@@ -188,6 +189,7 @@ def compute_tile(job: SlideJob, key: Key) -> StageResult:
     clock.lap("objects")
     nuclei = describe(found, store.haematoxylin.read, frame.mpp, frame.scale_l0, job.config, planes_of(store))
     nuclei = certain_ones(nuclei, job.threshold, job.config.certainty)
+    nuclei = in_regions(nuclei, store.regions)
     clock.lap("describe")
     store.tile_labels.write(key.row, key.col, found.labels)
     markers = pa.table(dict(zip(MARKER, found.markers.T, strict=True)))

@@ -19,6 +19,7 @@ from wsiseg.inference.run_log import versions
 from wsiseg.inference.threshold import own_threshold
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
+from wsiseg.slides.regions import read_regions
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.slides.tissue import Tissue
@@ -53,6 +54,8 @@ def identity_of(slide: Slide, view: SlideView, run: Run) -> Identity:
     tissue = asdict(run.config.tissue)
     if run.config.tissue.mask is not None:
         tissue["mask"] = hashlib.sha256(Path(run.config.tissue.mask).read_bytes()).hexdigest()
+    if run.config.tissue.regions is not None:
+        tissue["regions"] = hashlib.sha256(Path(run.config.tissue.regions).read_bytes()).hexdigest()
     return Identity(run.model.sha256, slide.fingerprint, frame, objects, tissue)
 
 
@@ -79,7 +82,9 @@ def prepare_store(
     }
     needs_stains = run.model.info.input == "stains"
     stains = threads.submit(sample_tissue, view, whole) if needs_stains else None
-    with new_store(outputs.unfinished, identity, tissue, run.config.tile_px, provenance):
+    drawn = run.config.tissue.regions
+    regions = "" if drawn is None else read_regions(drawn).text
+    with new_store(outputs.unfinished, identity, tissue, run.config.tile_px, provenance, regions):
         if stains is not None:
             provenance["stains"] = asdict(StainScale.of(stains.result()))
         provenance["engine"] = engine.result()

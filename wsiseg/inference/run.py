@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsiseg.config import PredictConfig
 from wsiseg.inference.graph import Cluster
 from wsiseg.inference.kernel import Kernel
 from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pages import Pages
+from wsiseg.inference.regions import tissue_of
 from wsiseg.inference.threshold import common_threshold
 from wsiseg.network.model import Model
+from wsiseg.slides.sources import SlideSource
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,17 @@ class Run:
     def threshold(self) -> float | None:
         """The threshold of every slide; None where each has its own."""
         return common_threshold(self.model.info, self.config.objects)
+
+    def of(self, source: SlideSource) -> Run:
+        """Return the run with the settings of one slide: its own regions.
+
+        Raises
+        ------
+        SlideError
+            If it has none in the folder of regions.
+        """
+        tissue = tissue_of(self.config.tissue, source)
+        return replace(self, config=replace(self.config, tissue=tissue))
 
     def engine_name(self) -> str:
         """Return what runs the network; builds it, if it runs in this process."""

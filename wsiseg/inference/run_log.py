@@ -65,9 +65,12 @@ class RunLog:
             self._has_results = True
             self._run["slides"].append(row)
         if report.state not in ("elsewhere", "kept"):
-            self._rows.append(
-                {**row, "path": _text(report.path), "stage_seconds": json.dumps(report.stage_seconds)}
-            )
+            as_text = {
+                "path": _text(report.path),
+                "stage_seconds": json.dumps(report.stage_seconds),
+                "regions": json.dumps(report.regions, ensure_ascii=False),
+            }
+            self._rows.append({**row, **as_text})
         self._write()
         if not report.is_whole:
             self._log(report)

@@ -25,6 +25,7 @@ from wsiseg.inference.pages import Pages
 from wsiseg.inference.pipeline import FINDING, PAINTING
 from wsiseg.inference.planner import Extent, extent_of, plan
 from wsiseg.inference.prepare import identity_of, network_table, prepare_store, view_of
+from wsiseg.inference.regions import computed_mm2, count_regions
 from wsiseg.inference.run import Run
 from wsiseg.inference.run_log import versions
 from wsiseg.inference.slide_report import SlideReport
@@ -69,6 +70,7 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
         If another run has taken the slide over.
     """
     started = time.perf_counter()
+    run = run.of(source)
     view = view_of(slide, source, run)
     identity = identity_of(slide, view, run)
     report = SlideReport(outputs.name, absolute(source.path), reader=slide.reader, mpp=view.mpp)
@@ -194,8 +196,8 @@ def _describe(
     report: SlideReport, store: SlideStore, extent: Extent, tally: Tally, warnings: tuple[str, ...]
 ) -> None:
     """Fill in the report of a slide that is computed."""
-    frame = store.frame
-    area_mm2 = store.tissue.share * frame.width * frame.height * frame.mpp**2 * 1e-6
+    area_mm2 = computed_mm2(store)
+    report.regions = count_regions(store)
     report.nuclei = len(store.keys)
     report.threshold = store.threshold
     report.tissue_mm2 = round(area_mm2, 6)

@@ -35,6 +35,8 @@ class SlideReport:
     stage_seconds : dict
         Thread seconds of tissue, read, network, objects, describe, write, labels and pyramid; seconds of
         polygons and preview.
+    regions : list of dict
+        Name, class, area_mm2, nuclei and nuclei_per_mm2 of each region, where there are any.
     ended : str
         When it ended, in UTC.
     """
@@ -59,6 +61,7 @@ class SlideReport:
     versions: str = ""
     warnings: str = ""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    regions: list[dict[str, Any]] = field(default_factory=list)
     ended: str = ""
 
     def __repr__(self) -> str:

@@ -37,7 +37,7 @@ _PREDICT = {"model", "config", "versions", "slides"}
 _FIT = {"command", "format", "identity"}
 _EVALUATE = {"images", "mean", "sd", "without_labels"}
 # What is in a store whose metadata are gone.
-_IN_STORE = re.compile(r"\d+|labels|haematoxylin|stains|tissue|status|work|zarr\.json")
+_IN_STORE = re.compile(r"\d+|labels|haematoxylin|stains|tissue|regions|status|work|zarr\.json")
 _HEAD_BYTES = 4096
 
 Open = Callable[[], IO[bytes]]

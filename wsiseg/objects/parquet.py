@@ -14,7 +14,7 @@ from wsiseg.machine.marks import PARQUET_ID_UNIT
 from wsiseg.machine.replacing import check_free
 from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.neighbours import NEIGHBOURS
-from wsiseg.objects.records import records_schema
+from wsiseg.objects.records import REGION, records_schema
 
 ROWS_A_GROUP = 65_536
 
@@ -28,12 +28,14 @@ GEO = {
 LEFT_OUT = ("marker_row", "marker_col", "exact_area_px")
 
 
-def file_schema(measurements: str = "basic") -> pa.Schema:
-    """Return the schema of the file: the nucleus's number, its records, and with "all" its neighbours."""
+def file_schema(measurements: str = "basic", with_region: bool = False) -> pa.Schema:
+    """Return the schema of the file: a nucleus's number, records, with "all" neighbours, region, outline."""
     fields = [pa.field("id", pa.uint32(), metadata={"unit": PARQUET_ID_UNIT})]
     fields += [field for field in records_schema(measurements) if field.name not in LEFT_OUT]
     if measurements == "all":
         fields[-1:-1] = NEIGHBOURS
+    if with_region:
+        fields.insert(-1, REGION)
     return pa.schema(fields, metadata={"geo": json.dumps(GEO)})
 
 
@@ -47,13 +49,13 @@ class ParquetWriter:
     ----------
     path : Path or str
         The file.
-    measurements : {"basic", "all"}
-        Which columns it has.
+    schema : pyarrow.Schema, optional
+        Its columns, see `file_schema`.
     """
 
-    def __init__(self, path: Path | str, measurements: str = "basic") -> None:
+    def __init__(self, path: Path | str, schema: pa.Schema | None = None) -> None:
         self.path = Path(path)
-        self._schema = file_schema(measurements)
+        self._schema = file_schema() if schema is None else schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._writer: pq.ParquetWriter | None = None

@@ -92,9 +92,14 @@ ALL_RECORDS = pa.schema([*list(RECORDS)[:-1], *_MORE, RECORDS.field("geometry")]
 ReadPlanes = Callable[[Box], NDArray[np.uint8]]
 
 
-def records_schema(measurements: str) -> pa.Schema:
-    """Return the schema of the record table for "basic" or "all" measurements."""
-    return ALL_RECORDS if measurements == "all" else RECORDS
+REGION = pa.field("region", pa.string(), metadata={"unit": "name"})
+"""The regions that hold a nucleus's centre, where there are any."""
+
+
+def records_schema(measurements: str, with_region: bool = False) -> pa.Schema:
+    """Return the schema of the record table for "basic" or "all" measurements, and whether with `REGION`."""
+    schema = ALL_RECORDS if measurements == "all" else RECORDS
+    return schema.append(REGION) if with_region else schema
 
 
 def describe(

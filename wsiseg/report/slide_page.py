@@ -182,6 +182,7 @@ def _described(store: SlideStore, numbers: SlideNumbers) -> dict[str, Any]:
         "median_area": numbers.area.quantile(0.5),
         "failed_tiles": failed,
         "tiles": tiles,
+        "regions": summary.get("regions") or [],
         "stages": _stages(summary.get("stage_seconds") or {}),
         "facts": [
             ("Slide", told.get("slide", "")),

@@ -25,7 +25,7 @@ def expand(
     ----------
     arguments : sequence of str
         Files, folders (their direct children that look like slides; a DICOM series is one slide), globs, CSV
-        lists with columns ``slide,mpp`` (paths relative to the list), fsspec URLs.
+        lists with columns ``slide,mpp,regions`` (paths relative to the list), fsspec URLs.
     slide_mpp : float or None
         For slides whose list gives none.
     force_slide_mpp : bool
@@ -56,7 +56,7 @@ def expand(
                     f"{listed.mpp:g} ({listed.place}) um per pixel"
                 )
             if before.mpp is None and listed.mpp is not None:
-                found[key] = (path, listed)
+                found[key] = (path, listed._replace(regions=listed.regions or before.regions))
     if not found:
         raise UsageError(f"no slides given{', only pictures that wsiseg made' if arguments else ''}")
     return distinct([_source(path, listed, slide_mpp, force_slide_mpp) for path, listed in found.values()])
@@ -64,7 +64,7 @@ def expand(
 
 def _source(path: str, listed: Listed, slide_mpp: float | None, forced: bool) -> SlideSource:
     said_by = OPTION if listed.mpp is None else "the list"
-    return SlideSource(path, stem(path), listed.mpp or slide_mpp, said_by, forced)
+    return SlideSource(path, stem(path), listed.mpp or slide_mpp, said_by, forced, listed.regions)
 
 
 def left_out(arguments: Sequence[str]) -> list[str]:

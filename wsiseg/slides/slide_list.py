@@ -13,12 +13,16 @@ from typing import NamedTuple
 from wsiseg.errors import UsageError
 from wsiseg.slides import files
 
+# Columns that name a slide's regions.
+REGIONS = ("regions", "mask")
+
 
 class Listed(NamedTuple):
-    """What a list says about the resolution of a slide, and where; nothing for slides of no list."""
+    """What a list says of a slide (resolution, regions), and where; nothing for slides of no list."""
 
     mpp: float | None = None
     place: str = ""
+    regions: str | None = None
 
 
 def read_list(path: str) -> Iterator[tuple[str, Listed]]:
@@ -43,7 +47,8 @@ def read_list(path: str) -> Iterator[tuple[str, Listed]]:
     if "slide" not in columns:
         found = ", ".join(sorted(columns)) or "no rows"
         raise UsageError(
-            f"{path}: needs a column 'slide' (and may have 'mpp'), separated by commas; it has: {found}"
+            f"{path}: needs a column 'slide' (and may have 'mpp' and 'regions'), separated by commas; "
+            f"it has: {found}"
         )
     for number, row in enumerate(rows, start=2):
         slide = (row[columns["slide"]] or "").strip()
@@ -58,9 +63,16 @@ def read_list(path: str) -> Iterator[tuple[str, Listed]]:
             mpp = math.nan
         if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
             raise UsageError(f"{path}, line {number}: mpp is {given!r}, not a positive number")
-        inside = files.is_url(slide) or os.path.isabs(slide)
+        drawn = next((row[columns[name]] for name in REGIONS if name in columns), None)
+        regions = _beside(path, drawn.strip()) if drawn and drawn.strip() else None
         place = f"{os.path.basename(path)}, line {number}"
-        yield (slide if inside else os.path.join(os.path.dirname(path), slide)), Listed(mpp, place)
+        yield _beside(path, slide), Listed(mpp, place, regions)
+
+
+def _beside(path: str, named: str) -> str:
+    """Return a path that a list names, from the list's folder."""
+    is_whole = files.is_url(named) or os.path.isabs(named)
+    return named if is_whole else os.path.join(os.path.dirname(path), named)
 
 
 def _list_text(path: str) -> str:

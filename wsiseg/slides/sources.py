@@ -44,6 +44,8 @@ class SlideSource:
         Where the user says it.
     forced : bool
         Whether that stands even where the slide says something else.
+    regions : str or None
+        GeoJSON of its regions, as the list says.
     """
 
     path: str
@@ -51,6 +53,7 @@ class SlideSource:
     mpp: float | None
     said_by: str = OPTION
     forced: bool = False
+    regions: str | None = None
 
     @property
     def given(self) -> Statement | None:

@@ -9,6 +9,7 @@ import numpy as np
 from wsiseg.config import TissueConfig
 from wsiseg.slides.looks import odd_looks
 from wsiseg.slides.overview import read_overview
+from wsiseg.slides.regions import MARGIN_UM, read_regions
 from wsiseg.slides.slide import Slide
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.tissue_detector import detect
@@ -43,9 +44,12 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
     SlideError
         When the slide cannot be decoded.
     UsageError
-        When the user's mask cannot be read or does not fit the slide.
+        When the user's mask or regions cannot be read or does not fit the slide.
     """
     scale_l0 = max(1.0, config.mpp / slide_mpp)
+    if config.regions is not None:
+        margin_px = math.ceil(MARGIN_UM / (scale_l0 * slide_mpp))
+        return read_regions(config.regions).tissue(slide.dimensions, scale_l0, margin_px)
     if config.mask is not None:
         return read_mask(config.mask, slide.dimensions, scale_l0)
     if not config.detect:
@@ -73,7 +77,7 @@ def whole_tissue(slide: Slide, config: TissueConfig, computed: Tissue, slide_mpp
     slide_mpp : float
         Micrometres per level-0 pixel.
     """
-    if config.detect and config.mask is None:
+    if config.detect and config.mask is None and config.regions is None:
         return computed
     seen = find_tissue(slide, TissueConfig(mpp=config.mpp), slide_mpp)
     return seen if seen.mask.any() else computed

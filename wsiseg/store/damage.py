@@ -105,7 +105,7 @@ def _read_work(store: SlideStore) -> None:
             table = pa.ipc.open_file(source).read_all()
         table.validate(full=True)
         is_nuclei = file.name.endswith(f".{NUCLEI}.arrow")
-        columns = records_schema(store.measurements).names if is_nuclei else MARKER
+        columns = records_schema(store.measurements, bool(store.regions)).names if is_nuclei else MARKER
         _expect(set(table.column_names) == set(columns), f"{file.name} has columns {table.column_names}")
     notes = (store.path / names.WORK).glob("*.json"), (store.path / names.FAILURES).glob("*.json")
     for file in chain(*notes):

@@ -56,6 +56,7 @@ _HASHED = {
     "model": "another model",
     "slide": "another slide, or its file has changed",
     "tissue.mask": "another tissue mask",
+    "tissue.regions": "other regions",
 }
 
 

@@ -50,7 +50,12 @@ def create_store(
 
 @contextmanager
 def new_store(
-    path: Path, identity: Identity, tissue: Tissue, tile_px: int, provenance: dict[str, Any]
+    path: Path,
+    identity: Identity,
+    tissue: Tissue,
+    tile_px: int,
+    provenance: dict[str, Any],
+    regions: str = "",
 ) -> Iterator[None]:
     """Create the empty arrays of a store, which appears when the block ends.
 
@@ -68,6 +73,8 @@ def new_store(
         Side of an object tile.
     provenance : dict
         Further JSON values for the root attributes; `name` names the image. The block may add some.
+    regions : str
+        GeoJSON of the regions, see `wsiseg.slides.regions`; empty without any.
 
     Raises
     ------
@@ -84,6 +91,9 @@ def new_store(
             if identity.objects.get("measurements") == "all":
                 for name in names.PLANES:
                     _image(root, name, shapes[0], "u1", CHUNK_PX, SHARD_PX)
+            if regions:
+                text = np.frombuffer(regions.encode(), np.uint8)
+                root.create_array(names.REGIONS, data=text, dimension_names=("byte",))
         yield
         with _said(path):
             _describe(root, identity, tile_px, len(shapes), provenance)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from wsiseg.slides.regions import Regions
 from wsiseg.slides.tissue import Tissue
 from wsiseg.store.blocks import SHARD_PX, STAIN_DOWNSAMPLE
 from wsiseg.store.chunks import ChunkFiles, StateFiles
@@ -88,7 +89,7 @@ class MemoryStore(SlideStore):
         super().__init__(NOWHERE)
         self._measurements = measurements
         height, width = frame.height, frame.width
-        self.frame, self.tissue = frame, tissue
+        self.frame, self.tissue, self.regions = frame, tissue, Regions(())
         self.tiles = Grid(width, height, tile_px)
         self.confidence = (Pixels.empty(height, width, np.uint8, SHARD_PX),)
         self.labels = (Pixels.empty(height, width, np.uint32, SHARD_PX),)

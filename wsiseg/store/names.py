@@ -9,6 +9,7 @@ HAEMATOXYLIN = "haematoxylin"
 # Haematoxylin, eosin and grey level at full resolution, where all is measured.
 PLANES = ("stains/haematoxylin", "stains/eosin", "stains/grey")
 TISSUE = "tissue"
+REGIONS = "regions"
 # What is only of use while the slide is worked on.
 WORK = "work"
 TILE_LABELS = f"{WORK}/labels"

@@ -20,6 +20,7 @@ import zarr
 from wsiseg import __version__
 from wsiseg.errors import StoreError
 from wsiseg.machine.whole import put_whole, write_whole
+from wsiseg.slides.regions import Regions, parse_regions
 from wsiseg.slides.tissue import Tissue
 from wsiseg.store import names
 from wsiseg.store.blocks import SHARD_PX, computed_boxes
@@ -172,6 +173,15 @@ class SlideStore:
         parts = np.asarray(stored[:])
         remarks = tuple(map(str, stored.attrs["remarks"]))  # type: ignore[arg-type]
         return Tissue(parts > 0, scale_l0, parts > 1, remarks)
+
+    @cached_property
+    def regions(self) -> Regions:
+        """The regions that were drawn on the slide; none where it is computed without."""
+        if self._pixels is not None:
+            return self._pixels.regions
+        if names.REGIONS not in self.root:
+            return Regions(())
+        return parse_regions(np.asarray(self.array(names.REGIONS)[:], np.uint8).tobytes().decode())
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array of the store as Zarr sees it, by its path (see `wsiseg.store.names`)."""
