@@ -103,7 +103,9 @@ class PredictConfig:
     Parameters
     ----------
     tissue : TissueConfig
+        How tissue is found.
     objects : ObjectsConfig
+        How confidence becomes nuclei.
     mpp : float or None
         Resolution at which the network works; None takes the model's.
     tile_px : int

@@ -9,6 +9,7 @@ def shown(text: str) -> str:
     Parameters
     ----------
     text : str
+        Any text.
 
     Examples
     --------

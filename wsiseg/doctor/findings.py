@@ -42,6 +42,7 @@ class Examination:
     wsiseg, python, system : str
         Versions, and the operating system.
     findings : tuple of Finding
+        In the order in which they are printed.
     """
 
     wsiseg: str

@@ -35,6 +35,7 @@ class ImageScores:
     prediction, labels : str
         The two files compared.
     scores : Scores
+        How well the two agree.
     has_instances : bool
         Whether both files tell touching nuclei apart. If not, AJI, PQ, F1 and counts are of connected
         components of a mask.

@@ -54,13 +54,17 @@ def predict_slides(
     Parameters
     ----------
     sources : sequence of SlideSource
+        The slides, in order.
     place : Place
         Where outputs go; the folder is made if absent.
     model : Model
+        The model.
     config : PredictConfig
+        How `predict` runs.
     pages : Pages
         Draws previews and pages.
     observer : PredictObserver, optional
+        Is informed of progress.
 
     Returns
     -------

@@ -218,6 +218,7 @@ def bucket(url: str, base: Path) -> Iterator[Bucket]:
     Parameters
     ----------
     url : str
+        A prefix of an object store.
     base : Path
         Where work folders are made; workers of a cluster must see it too.
 

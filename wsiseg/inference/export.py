@@ -128,9 +128,11 @@ def find_nuclei_again(
     config : PredictConfig
         Its `objects`, with the threshold, and `tile_px`.
     cluster : Cluster
+        Where tasks are computed.
     claim : Held
         What keeps other runs away from the slide.
     observer : PredictObserver
+        Is informed of progress.
     """
     threshold = source.threshold if config.objects.threshold is None else config.objects.threshold
     stored = source.provenance["identity"]

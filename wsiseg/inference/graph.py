@@ -30,7 +30,9 @@ class Task:
     Parameters
     ----------
     compute : callable
+        Computes one place of a stage.
     after : tuple of Key
+        Tasks that must be done before.
     needs_network : bool
         Whether it is a task that a GPU is for.
     give_up : callable, optional

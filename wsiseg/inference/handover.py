@@ -40,6 +40,7 @@ class Handover:
     Parameters
     ----------
     connection : Connection
+        The connection to the scheduler.
     job : object
         What the tasks are of.
     tasks : dict

@@ -22,9 +22,11 @@ def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictCon
     Parameters
     ----------
     sources : sequence of SlideSource
+        The slides, in order.
     place : Place
         Where outputs go.
     config : PredictConfig
+        How `predict` runs.
 
     Raises
     ------

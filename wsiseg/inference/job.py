@@ -22,6 +22,7 @@ class NetworkInput:
     view : SlideView
         The slide at the model's resolution.
     kernel : Kernel
+        The network.
     table : ndarray of float32, (3, 256, 3)
         What the network sees of the slide's pixels, see `wsiseg.network.appearance`.
     """
@@ -40,6 +41,7 @@ class SlideJob:
     store : SlideStore
         What is read and written, with the tissue and the grids.
     config : ObjectsConfig
+        How confidence becomes nuclei.
     threshold : float
         Confidence from which a pixel is nucleus.
     network : NetworkInput, optional

@@ -24,6 +24,7 @@ class Mirror:
     Parameters
     ----------
     folder : Path
+        The local folder.
     fs : fsspec filesystem
         Without a cache of listings.
     root : str

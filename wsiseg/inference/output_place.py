@@ -18,6 +18,7 @@ def output_place(output: str | os.PathLike[str], work: Path) -> Iterator[Place]:
     Parameters
     ----------
     output : path-like
+        A folder or URL.
     work : Path
         Folder in which the slides of a bucket are worked on, made if absent.
 

@@ -20,6 +20,7 @@ class Pages(ABC):
         Parameters
         ----------
         store : SlideStore
+            The slide's store.
         thumbnail : Overview
             The slide, to draw on.
         path : Path

@@ -45,7 +45,9 @@ class Step:
     Parameters
     ----------
     stage : Stage
+        What is computed.
     level : int
+        Level of a pyramid, else 0.
     grid : Grid
         Its places, in pixels of its level.
     compute : callable

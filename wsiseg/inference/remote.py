@@ -23,6 +23,7 @@ class RemoteCluster(Cluster):
     Parameters
     ----------
     connection : Connection
+        The connection to the scheduler.
     terms : Terms, optional
         What each worker is checked against before its first task.
     """

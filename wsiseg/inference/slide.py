@@ -53,8 +53,11 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
     Parameters
     ----------
     run : Run
+        What all slides of the run share.
     source : SlideSource
+        The slide as the user named it.
     slide : Slide
+        The open slide.
     outputs : Outputs
         Where to.
     claim : Held

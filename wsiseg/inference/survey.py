@@ -30,11 +30,13 @@ class SlideSurvey:
     Parameters
     ----------
     name, path : str
+        Name of the slide's outputs, and where it is.
     error : str or None
         Why the slide cannot be opened, or cannot be predicted as it is.
     width_l0, height_l0 : int
         Level-0 pixels.
     levels : list of (width, height, downsample)
+        From the finest on.
     mpp : float or None
         Micrometres per level-0 pixel, from the slide or the caller.
     mpp_from : str or None
@@ -82,12 +84,15 @@ def survey(
     Parameters
     ----------
     source : SlideSource
+        The slide as the user named it.
     network_mpp : float
         Resolution at which the network would work.
     seconds_per_megapixel : float
         How long the network takes here, see `measure_speed`.
     tissue : TissueConfig
+        How tissue is found.
     reader : str
+        auto, openslide, tiffslide or image.
     """
     known: dict[str, object] = {}
     try:

@@ -43,12 +43,15 @@ def own_threshold(
     Parameters
     ----------
     view : SlideView
+        The slide at the network's resolution.
     tissue : Tissue
+        Where the tissue is.
     kernel : Kernel
         The network.
     table : ndarray of float32, (3, 256, 3)
         What it sees of a pixel.
     config : ObjectsConfig
+        How confidence becomes nuclei.
     usual : float
         The model's threshold.
     """

@@ -22,6 +22,7 @@ class BusyError(WsisegError):
     Parameters
     ----------
     message : str
+        Who holds the lock.
     work : str
         What the holder works on.
     may_be_dead : bool
@@ -81,6 +82,7 @@ def held(lock: Lock, work: str = "", wait_s: float = 0.0) -> Iterator[Held]:
     Parameters
     ----------
     lock : Lock
+        A lock file or lock object.
     work : str
         What is worked on, for others to read.
     wait_s : float

@@ -26,6 +26,7 @@ class Owner:
     machine : str
         The boot and the process namespace in which `pid` is valid: containers may share a host's name.
     pid : int
+        Process number.
     started : str
         When the process started; a later process with the same number started at another time.
     work : str

@@ -25,9 +25,11 @@ class Layer:
     name : str
         Prefix of its tensors' names in a model file.
     channels_in, channels_out : int
+        Maps before and after it.
     kernel_px : int
         Side of the kernel.
     dilation : int
+        Distance between neighbouring taps of the kernel, in pixels.
     norm : bool
         Whether batch norm and ELU follow; otherwise the convolution has a bias.
     residual : bool

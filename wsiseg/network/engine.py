@@ -42,6 +42,7 @@ class Engine(ABC):
         Parameters
         ----------
         rgb : ndarray of uint8, (H, W, 3)
+            Pixels.
         table : ndarray of float32, (3, 256, 3)
             What the network sees of a pixel: a lookup table of each colour's 256 values.
         inner : pair of slices, optional
@@ -59,6 +60,7 @@ def make_engine(model: Model, device: str = "auto") -> Engine:
     Parameters
     ----------
     model : Model
+        The model.
     device : {"auto", "cpu", "cuda", "cuda:N", "mps"}
         `auto` takes CUDA, then MPS, then the CPU.
 
@@ -189,7 +191,9 @@ def looked_up(rgb: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     rgb : Tensor of uint8, (H, W, 3)
+        Pixels of a window.
     table : Tensor of float32, (3, 256, 3)
+        What the network sees of each value of red, green and blue.
 
     Returns
     -------

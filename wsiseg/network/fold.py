@@ -22,8 +22,11 @@ class Convolution(Generic[Values]):
     Parameters
     ----------
     weight : array or tensor, (out, in, k, k)
+        The kernels.
     bias : array or tensor, (out,)
+        Added to each output.
     padding, dilation : int
+        In pixels.
     activated : bool
         Whether ELU follows.
     residual : bool

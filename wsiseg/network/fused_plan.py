@@ -65,6 +65,7 @@ def plan(height: int, width: int, inner: tuple[int, int, int, int], dilations: t
     height, width : int
         Size of the window in pixels.
     inner : tuple of int
+        First and last (exclusive) row, then column.
     dilations : tuple of int
         Of the residual pairs behind the stem.
     """

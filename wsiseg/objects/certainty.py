@@ -30,6 +30,7 @@ def is_certain(
     Parameters
     ----------
     area_um2, mean_confidence : ndarray, (n,)
+        Of each nucleus.
     threshold : float
         At which the nuclei were found.
     certainty : float

@@ -151,6 +151,7 @@ def curves(
     Parameters
     ----------
     title, unit, summary : str
+        Headline, unit of the values, and the chart in a sentence.
     series : sequence of (name, chosen, values)
         A value an epoch; None where there is none.
     bottom : float, optional

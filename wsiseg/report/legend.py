@@ -31,6 +31,7 @@ def with_legend(rgb: Rgb, *, mpp: float, title: str, count: int, area_mm2: float
     Parameters
     ----------
     rgb : uint8 (H, W, 3)
+        Pixels.
     mpp : float
         Micrometres per pixel of the picture.
     title : str

@@ -26,6 +26,7 @@ class Reports(list[SlideReport]):
     Parameters
     ----------
     reports : iterable of SlideReport
+        One a slide.
     output : path-like
         Where the outputs are.
     """

@@ -29,6 +29,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     Parameters
     ----------
     path : Path
+        The file to write.
     template : str
         A file of `pages/`.
     **values

@@ -59,6 +59,7 @@ class Lattice:
     Parameters
     ----------
     rows, cols : int
+        Size of the lattice.
     width_um, height_um : float
         Of one rectangle.
     """

@@ -75,6 +75,7 @@ def write_slide_page(outputs: Outputs, reader: str = "auto", seconds: float | No
     Parameters
     ----------
     outputs : Outputs
+        Where the slide's files are.
     reader : str
         With which the slide is opened.
     seconds : float, optional

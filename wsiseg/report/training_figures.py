@@ -31,6 +31,7 @@ class Samples:
     Parameters
     ----------
     pixels : uint8 (n, S, S, 3)
+        The crops as the slides show them.
     images : float32 (n, 3, S, S)
         What the network sees of them.
     """

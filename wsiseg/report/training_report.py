@@ -45,11 +45,13 @@ def write_report(
     Parameters
     ----------
     folder : RunFolder
+        The run.
     record : RunRecord
         With the choice that became the model.
     states : mapping
         Repeat number, 0 for the consensus -> its state.
     samples : Samples
+        Crops to show.
     rows : sequence of sequences of Cell
         The contact sheet.
     """

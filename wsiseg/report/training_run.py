@@ -42,6 +42,7 @@ def draw_run(folder: RunFolder, record: RunRecord, states: Mapping[int, RepeatSt
     Parameters
     ----------
     folder : RunFolder
+        The run to draw.
     record : RunRecord
         Of a run of which a model was chosen.
     states : mapping of int to RepeatState

@@ -30,6 +30,7 @@ def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Parameters
     ----------
     rgba : ndarray of uint8, (H, W, 4)
+        Pixels with alpha.
 
     Returns
     -------

@@ -40,6 +40,7 @@ class Header:
     Parameters
     ----------
     path : str
+        The file.
     series : str
         SeriesInstanceUID.
     image_type : tuple of str
@@ -78,6 +79,7 @@ def read_header(path: str) -> Header | None:
     Parameters
     ----------
     path : str
+        The file.
     """
     if not is_dicom(path):
         return None
@@ -116,6 +118,7 @@ def series_in(folder: str) -> dict[str, list[str]]:
     Parameters
     ----------
     folder : str
+        The folder to look in.
 
     Returns
     -------
@@ -269,6 +272,7 @@ def check_frames(path: str) -> None:
     Parameters
     ----------
     path : str
+        The file.
 
     Raises
     ------

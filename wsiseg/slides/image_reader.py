@@ -112,6 +112,7 @@ def to_rgb(image: Any, data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]
     Parameters
     ----------
     image : PIL.Image.Image
+        An image of any mode.
     data : bytes
         The file, for the kinds that Pillow reads with fewer bits.
 

@@ -26,6 +26,7 @@ def stored_box(box: Box, shown: tuple[int, int], orientation: int) -> Box:
     Parameters
     ----------
     box : Box
+        In pixels of the image as it is shown.
     shown : (int, int)
         (width, height) as shown.
     orientation : int

@@ -26,6 +26,7 @@ class Overview:
     Parameters
     ----------
     rgb : ndarray of uint8, (rows, cols, 3)
+        Pixels.
     known : ndarray of bool, (rows, cols)
         False where the slide could not be decoded.
     scale_l0 : float
@@ -43,7 +44,9 @@ def read_overview(slide: Slide, scale_l0: float) -> Overview:
     Parameters
     ----------
     slide : Slide
+        The open slide.
     scale_l0 : float
+        Level-0 pixels per pixel of the picture.
 
     Returns
     -------

@@ -108,6 +108,7 @@ def resample(pixels: NDArray[np.uint8], rows: Taps, cols: Taps) -> NDArray[np.ui
     Parameters
     ----------
     pixels : ndarray of uint8, (h, w, 3)
+        Pixels to resample.
     rows, cols : Taps
         Starts counted from the window's top left pixel.
 

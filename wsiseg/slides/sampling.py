@@ -26,7 +26,9 @@ def sample_boxes(view: SlideView, tissue: Tissue, count: int, side_px: int) -> l
     Parameters
     ----------
     view : SlideView
+        The slide at the network's resolution.
     tissue : Tissue
+        Where the tissue is.
     count, side_px : int
         How many at most, and their side.
 
@@ -77,7 +79,9 @@ def sample_tissue(view: SlideView, tissue: Tissue) -> NDArray[np.uint8]:
     Parameters
     ----------
     view : SlideView
+        The slide at the network's resolution.
     tissue : Tissue
+        Where the tissue is.
 
     Returns
     -------

@@ -82,6 +82,7 @@ def safe_name(text: str) -> str:
     Parameters
     ----------
     text : str
+        Any text.
 
     Examples
     --------

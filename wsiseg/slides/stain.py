@@ -43,6 +43,7 @@ def haematoxylin_density(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Parameters
     ----------
     rgb : ndarray of uint8, (H, W, 3)
+        Pixels.
 
     Returns
     -------
@@ -58,6 +59,7 @@ def stain_planes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Parameters
     ----------
     rgb : ndarray of uint8, (H, W, 3)
+        Pixels.
 
     Returns
     -------

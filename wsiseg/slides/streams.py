@@ -27,6 +27,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     Parameters
     ----------
     data : bytes
+        A coded stream.
     """
     if data.startswith(JPEG_START):
         return _jpeg_frame(data)
@@ -70,6 +71,7 @@ def has_hole(data: bytes, pixels: int) -> bool:
     Parameters
     ----------
     data : bytes
+        A coded stream.
     pixels : int
         Pixels of the picture.
     """

@@ -74,6 +74,7 @@ def read_layout(tiff: Any) -> TiffLayout:
     Parameters
     ----------
     tiff : tifffile.TiffFile
+        The open file.
 
     Raises
     ------

@@ -20,6 +20,7 @@ def alpha_sample(page: Any) -> int | None:
     Parameters
     ----------
     page : tifffile.TiffPage
+        The page of the samples.
     """
     colours = _colours(page)
     for number, kind in enumerate(page.extrasamples):
@@ -43,6 +44,7 @@ def grey_or_rgb(samples: NDArray[Any], page: Any) -> tuple[NDArray[Any], NDArray
     Parameters
     ----------
     samples : ndarray of uint8 or uint16, (H, W, samples)
+        Decoded samples.
     page : tifffile.TiffPage
         Says what they mean; WhiteIsZero, BlackIsZero, RGB, YCbCr that is decoded to RGB, CMYK or palette.
 
@@ -76,7 +78,9 @@ def as_rgb(samples: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:
     Parameters
     ----------
     samples : ndarray of uint8, (H, W, samples)
+        Decoded samples.
     page : tifffile.TiffPage
+        The page of the samples.
 
     Returns
     -------

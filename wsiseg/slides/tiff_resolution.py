@@ -26,6 +26,7 @@ def tiff_statements(tiff: Any, page: Any) -> tuple[Statement, ...]:
     Parameters
     ----------
     tiff : tifffile.TiffFile
+        The open file.
     page : tifffile.TiffPage
         Level 0.
 

@@ -47,6 +47,7 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
     Parameters
     ----------
     rgb : ndarray of uint8, (rows, cols, 3)
+        Pixels.
     mpp : float
         Micrometres per pixel.
     known : ndarray of bool, (rows, cols), optional

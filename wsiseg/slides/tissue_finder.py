@@ -30,7 +30,9 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
     Parameters
     ----------
     slide : Slide
+        The open slide.
     config : TissueConfig
+        How tissue is found.
     slide_mpp : float
         Micrometres per level-0 pixel.
 
@@ -71,7 +73,9 @@ def whole_tissue(slide: Slide, config: TissueConfig, computed: Tissue, slide_mpp
     Parameters
     ----------
     slide : Slide
+        The open slide.
     config : TissueConfig
+        How tissue is found.
     computed : Tissue
         What `find_tissue` returned for these settings; taken where no tissue is seen on the slide.
     slide_mpp : float

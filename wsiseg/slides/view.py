@@ -28,6 +28,7 @@ class SlideView:
     Parameters
     ----------
     slide : Slide
+        The open slide.
     mpp : float
         Micrometres per pixel asked for.
     slide_mpp : float or Statement, optional

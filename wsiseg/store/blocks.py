@@ -23,6 +23,7 @@ def computed_boxes(blocks: Grid, tissue: Tissue, scale_l0: float) -> dict[tuple[
     blocks : Grid
         Of SHARD_PX over the frame.
     tissue : Tissue
+        Where the tissue is.
     scale_l0 : float
         Level-0 pixels per pixel of the frame.
     """

@@ -42,7 +42,9 @@ class ChunkFiles:
     shape : tuple of int
         Rows and columns.
     dtype : dtype
+        Of the values.
     file_px, chunk_px : int
+        Sides of a file and of a chunk.
     """
 
     folder: Path

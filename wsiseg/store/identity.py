@@ -29,6 +29,7 @@ class Identity:
     slide : str
         Fingerprint of the slide.
     frame : FrameInfo
+        Size and resolution of the images.
     objects, tissue : dict
         Settings of the two; the threshold of objects is None where each slide has its own.
     """

@@ -67,6 +67,7 @@ def new_store(
     path : Path
         Folder to create; must not exist.
     identity : Identity
+        What the store is of.
     tissue : Tissue
         What is computed.
     tile_px : int

@@ -78,11 +78,13 @@ class MemoryStore(SlideStore):
     Parameters
     ----------
     frame : FrameInfo
+        Size and resolution of the images.
     tissue : Tissue
         What is computed.
     tile_px : int
         Side of an object tile.
     measurements : {"basic", "all"}
+        What is measured of each nucleus.
     """
 
     def __init__(self, frame: FrameInfo, tissue: Tissue, tile_px: int, measurements: str) -> None:

@@ -25,10 +25,13 @@ def outputs_of(
     Parameters
     ----------
     source : SlideSource
+        The slide as the user named it.
     fingerprint : str or None
         Of what is in the slide; None as long as it is not open.
     folder : Path
+        The output folder.
     gzip : bool
+        Whether the GeoJSON is compressed.
     taken : frozenset of str
         Names that other slides are being worked on under.
     """

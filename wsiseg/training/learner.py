@@ -58,6 +58,7 @@ class Alone(Learner):
     Parameters
     ----------
     repeat : Repeat
+        The repeat to train.
     state : RepeatState
         Changed by every step.
     """

@@ -35,6 +35,7 @@ class InTurn(FitObserver):
     Parameters
     ----------
     observer : FitObserver
+        The observer that is called.
     """
 
     def __init__(self, observer: FitObserver) -> None:

@@ -33,6 +33,7 @@ class RunRecord:
     state : str
         "running", "finished", "stopped" (the time was up) or "interrupted".
     config : TrainingConfig
+        How the networks are trained.
     identity : dict
         What must be the same for the run to be resumed.
     slides, failures : list of dict
@@ -42,6 +43,7 @@ class RunRecord:
     threads : int
         CPU threads that train.
     device : str
+        Where the networks are trained.
     versions : dict of str to str
         Of wsiseg, torch and Python.
     select : str or None

@@ -64,6 +64,7 @@ class RepeatState:
     features : FeatureNetwork or None
         Trained along for the cosine similarity.
     optimiser : torch.optim.Adam
+        With its moments.
     average : FCNN or None
         Moving average of the weights.
     history : list of EpochRecord

@@ -74,6 +74,7 @@ def step_losses(
     images : Tensor
         What each saw, (R, N, 3, H, W).
     config : TrainingConfig
+        How the networks are trained.
     generators : sequence of torch.Generator
         Each draws a repeat's patches and anchors, on the CPU.
     target : Tensor, optional

@@ -65,8 +65,11 @@ class CropStream:
     Parameters
     ----------
     sources : sequence of TrainingSource
+        Slides and images to draw from.
     config : TrainingConfig
+        How the networks are trained.
     views : OpenViews
+        The open slides.
     workers : int
         Threads that read.
     fields : Fields, optional

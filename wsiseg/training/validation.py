@@ -56,6 +56,7 @@ class Validation:
     Parameters
     ----------
     pixels : uint8 (V, S, S, 3)
+        The crops.
     images : float32 (V, 3, S, S)
         What the network sees of them.
     stain : bool (V, S, S)

@@ -45,6 +45,7 @@ def create_app(content: Content, token: str, port: int) -> Guard:
     Parameters
     ----------
     content : Content
+        What the pages show.
     token : str
         First part of every path.
     port : int

@@ -46,6 +46,7 @@ class SlideBackdrop:
     Parameters
     ----------
     slide : Slide
+        The open slide.
     """
 
     def __init__(self, slide: Slide) -> None:
@@ -92,6 +93,7 @@ class StainBackdrop:
     Parameters
     ----------
     store : SlideStore
+        The slide's store.
     """
 
     def __init__(self, store: SlideStore) -> None:
@@ -144,6 +146,7 @@ def resampled(read: Callable[[Box], Rgb], shape: tuple[int, ...], factor: float,
     factor : float
         Pixels of the picture per pixel of the box.
     box : Box
+        The part to return.
     """
     height, width = shape[:2]
     frame = Box(0, 0, *(max(1, round(side / factor)) for side in (width, height)))

@@ -53,6 +53,7 @@ class Content:
     Parameters
     ----------
     viewed : Viewed
+        The store, with the slide and the nuclei if they are there.
     store_as_typed : str
         How the user calls the store; for the commands that are shown.
     """

@@ -25,7 +25,9 @@ class Density:
     Parameters
     ----------
     nuclei : Nuclei
+        The nuclei to count.
     width_l0, height_l0 : int
+        Size of the slide in level-0 pixels.
     mpp_l0 : float
         Micrometres per level-0 pixel.
     threshold : float

@@ -51,8 +51,11 @@ class Guard:
     Parameters
     ----------
     app : ASGI application
+        The application behind the guard.
     token : str
+        First part of every address.
     port : int
+        Port of the server.
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:

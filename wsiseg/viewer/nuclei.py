@@ -33,6 +33,7 @@ class Nucleus:
     measures : dict of str to float or None
         By column.
     rings : NucleusRings
+        Its outlines.
     """
 
     row: int

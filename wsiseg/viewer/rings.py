@@ -101,6 +101,7 @@ def decoded(column: pa.ChunkedArray | pa.Array) -> NucleusRings:
     Parameters
     ----------
     column : pyarrow array of binary, n values
+        Outlines as WKB.
     """
     import pyarrow as pa
 

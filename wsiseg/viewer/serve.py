@@ -28,6 +28,7 @@ def serve(
     Parameters
     ----------
     content : Content
+        What the pages show.
     port : int
         0 takes a free one.
     open_browser : bool

@@ -24,6 +24,7 @@ class Viewed:
     Parameters
     ----------
     store : SlideStore
+        The slide's store.
     backdrop : Backdrop
         What lies under the overlays.
     slide : Slide or None
@@ -62,6 +63,7 @@ def open_viewed(path: Path, slide: str | None = None, reader: str = "auto") -> V
     slide : str, optional
         The slide; left out, where `predict` read it.
     reader : {"auto", "openslide", "tiffslide", "image"}
+        Library that opens the slide.
 
     Raises
     ------

@@ -58,6 +58,7 @@ def find_nodes(
     mpp : float
         Micrometres per pixel.
     shape : NucleusShape
+        What counts as a nucleus.
 
     Returns
     -------

@@ -79,7 +79,9 @@ def consensus_target(rgb: Pixels, confidence: npt.NDArray[np.float32], mpp: floa
     Parameters
     ----------
     rgb : uint8 (H, W, 3)
+        Pixels.
     confidence : float32 (H, W)
+        What the repeats and the prior agree on.
     mpp : float
         Micrometres per pixel.
 

@@ -68,8 +68,11 @@ class Fields:
     Parameters
     ----------
     sources : sequence of TrainingSource
+        Slides and images to draw from.
     config : TrainingConfig
+        How the networks are trained.
     views : OpenViews
+        The open slides.
     make : callable
         Makes the target of a field: uint8 (H, W, 3) and its source -> uint8 (H, W, T).
     """

@@ -34,6 +34,7 @@ class GeneratedFields:
     Parameters
     ----------
     config : TrainingConfig
+        How the networks are trained.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -84,6 +85,7 @@ def exact_target(rgb: npt.NDArray[np.uint8], labels: Labels) -> npt.NDArray[np.u
     Parameters
     ----------
     rgb : uint8 (H, W, 3)
+        Pixels.
     labels : int32 (2 H, 2 W)
         0 background, k the k-th nucleus. Where two touch, the target is left empty between them.
 

@@ -22,6 +22,7 @@ class Prior:
     Parameters
     ----------
     weights : dict of str to Tensor
+        Its tensors by name.
     channel : int
         The one that shows nuclei.
     sha256 : str
@@ -39,6 +40,7 @@ def find_prior(config: TrainingConfig, given: str | os.PathLike[str] | None) -> 
     Parameters
     ----------
     config : TrainingConfig
+        Says which network is needed.
     given : path-like, optional
         A model file or run folder; "none" does without; left out, the model that ships, where it matches.
 

@@ -46,6 +46,7 @@ def local_mask(rgb: Pixels, target: StainTarget, mpp: float) -> Mask:
     Parameters
     ----------
     rgb : uint8 (H, W, 3)
+        Pixels.
     target : StainTarget
         Sizes and thresholds.
     mpp : float
@@ -80,6 +81,7 @@ def pseudo_target(rgb: Pixels, target: StainTarget, mpp: float) -> Pixels:
     Parameters
     ----------
     rgb : uint8 (H, W, 3)
+        Pixels.
     target : StainTarget
         Sizes and thresholds.
     mpp : float
