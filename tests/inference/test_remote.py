@@ -114,7 +114,7 @@ def test_a_scheduler_that_dies_is_said_in_words_and_the_state_is_kept(
     with client:
         _, errors = client.communicate(timeout=150)
     assert client.returncode == 1
-    assert "is gone; finished tiles are kept: start it and run the same command again" in errors
+    assert "is gone; finished tiles are kept: start it and repeat the command to resume" in errors
     assert "Traceback" not in errors
     assert len(done_tiles(out)) > SOME
     predicted(svs_slide, out, model_file, scheduler=two_workers, tile_px=TILE_PX)

@@ -1,4 +1,4 @@
-"""Many slides in one run: one bad slide never stops the others, and what became of each is written down."""
+"""Many slides in one run: one bad slide never stops the others, and the outcome of each is recorded."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ def predict_slides(
     Returns
     -------
     list of SlideReport
-        One a slide, in order; failures are in it, not raised.
+        One per slide, in order; failures are recorded in it, not raised.
 
     Raises
     ------
     UsageError
-        If the settings cannot be met for any slide, or files would be replaced that are not wsiseg's.
+        If no slide can meet the settings, or the run would replace files that wsiseg did not write.
     StoreError
         If the output folder cannot be written.
     """
     observer = observer or PredictObserver()
     folder = place.folder
     if config.scheduler is not None:
-        # Workers have folders of their own in which they run.
+        # Workers run in folders of their own.
         folder = folder.absolute()
         sources = [replace(source, path=absolute(source.path)) for source in sources]
     workers = available_cores() if config.workers is None else config.workers
@@ -102,7 +102,7 @@ def predict_slides(
         while todo:
             number, source = todo.popleft()
             if number in seen:
-                # Another run had it; by now it may be done with it, or dead.
+                # Another run had it; by now that run may have finished it or died.
                 place.wait_for_sign(source, seen[number].name)
             report = _report_of(source, run, folder, place, inputs)
             if report.state == "elsewhere" and number not in seen:
@@ -148,7 +148,7 @@ def _make_folder(folder: Path) -> None:
 def _report_of(
     source: SlideSource, run: Run, folder: Path, place: Place, inputs: Sequence[str]
 ) -> SlideReport:
-    """Predict a slide; what ends it is in the report, not raised."""
+    """Predict a slide; an error that ends it goes into the report and is not raised."""
     started = time.perf_counter()
     problem: BaseException
     try:
@@ -165,10 +165,10 @@ def _report_of(
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = f": no room for {folder}; make some, and repeat the command to resume"
+            where = f": no space left for {folder}; free some and repeat the command to resume"
         cause, problem = f"{error.strerror or error}{where}", error
     except Exception as error:
-        # A defect of ours or of a library: this slide is lost, the batch is not.
+        # A bug in wsiseg or in a library: this slide fails, the batch continues.
         cause, problem = f"{type(error).__name__}: {error}", error
     run.observer.failed(problem)
     outputs = outputs_of(source, None, folder, run.config.gzip)
@@ -181,7 +181,7 @@ def _report_of(
 def _claim_and_predict(
     source: SlideSource, slide: Slide, run: Run, folder: Path, inputs: Sequence[str]
 ) -> SlideReport:
-    """Predict an open slide under the name that is its own in the folder, and that no other run works on."""
+    """Predict an open slide under a name that belongs to it and that no other run is working on."""
     folder.mkdir(exist_ok=True)
     fingerprint = slide.fingerprint
     taken: frozenset[str] = frozenset()
@@ -205,7 +205,7 @@ def _claim_and_predict(
 
 
 def _is_finished(outputs: Outputs, source: SlideSource) -> bool:
-    """Whether a finished store of this slide is there."""
+    """Whether this slide has a finished store."""
     try:
         store = SlideStore(outputs.store)
         return store.is_complete and bool(store.provenance["slide"] == absolute(source.path))

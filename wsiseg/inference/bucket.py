@@ -1,7 +1,7 @@
-"""Outputs in a bucket: a run writes to a work folder, and what it writes is sent after it.
+"""Outputs in a bucket: a run writes to a local work folder, whose files are uploaded as they appear.
 
 A slide's state reaches the bucket every few seconds, data before the status that speaks of them, and whoever
-goes on with the slide fetches it from there. The root metadata of a finished store is sent last: without
+resumes the slide downloads it from there. The root metadata of a finished store is uploaded last: without
 it no reader opens the store, with it the slide is complete.
 """
 
@@ -33,7 +33,7 @@ ROOT = "zarr.json"
 
 
 class Bucket(Place):
-    """A prefix of an object store, with the work folder that is sent there.
+    """A prefix of an object store, and the local work folder that is uploaded to it.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Bucket(Place):
 
     @contextmanager
     def turn(self, source: SlideSource) -> Iterator[None]:
-        """Hold a slide by its lock in the bucket; fetch its state before and send it after."""
+        """Hold a slide by its lock in the bucket; download its state before and upload it after."""
         with held(self._lock(source), work=source.path) as lock:
             with self._busy:
                 self._thin()
@@ -95,26 +95,26 @@ class Bucket(Place):
         return LockObject(self._mirror.fs, self._mirror.there(f".{source.name}.lock"))
 
     def _fetch(self, name: str) -> None:
-        """Bring the work folder to the state that the bucket has of a slide, where that is further."""
+        """Bring the work folder up to the bucket's state of a slide, where the bucket is further along."""
         if self._mirror.exists(f"{name}{STORE}/{ROOT}"):
             self._fetch_finished(name)
         elif self._mirror.exists(f"{name}{UNFINISHED}/{ROOT}"):
             self._fetch_unfinished(f"{name}{UNFINISHED}")
 
     def _fetch_unfinished(self, store: str) -> None:
-        """Fetch what the folder lacks of an unfinished store; all of it if the folder's is of another run."""
+        """Download what is missing of an unfinished store; all of it if the local one is another run's."""
         mirror, root = self._mirror, self.folder / store / ROOT
         if root.exists() and root.read_bytes() != mirror.fs.cat_file(mirror.there(f"{store}/{ROOT}")):
             shutil.rmtree(self.folder / store)
         there = mirror.listed(store)
         missing = [rel for rel in there if not (self.folder / rel).exists()]
-        # The status of a tile after its data, the root when all is there.
+        # The status of a tile after its data, the root once everything is there.
         mirror.get([rel for rel in missing if _rank(rel) == 0])
         mirror.get([rel for rel in missing if _rank(rel) > 0])
         mirror.note(rel for rel in there if (self.folder / rel).stat().st_size == there[rel])
 
     def _fetch_finished(self, name: str) -> None:
-        """Fetch the root metadata of a finished store; small files stand in for those beside it."""
+        """Download the root metadata of a finished store; small files stand in for those beside it."""
         store = f"{name}{STORE}"
         shutil.rmtree(self.folder / f"{name}{UNFINISHED}", ignore_errors=True)
         if (self.folder / store / ROOT).exists():
@@ -132,17 +132,17 @@ class Bucket(Place):
         self._hollow[store] = self._mirror.stamp(f"{store}/{ROOT}")
 
     def send(self, whole: bool = False) -> None:
-        """Send what is new in the work folder, in an order in which nothing refers to what is not there.
+        """Upload what is new in the work folder, in an order in which nothing refers to a missing file.
 
         Parameters
         ----------
         whole : bool
-            Whether nothing is being written now: then what was deleted here is deleted there too.
+            Whether nothing is being written now; only then are files that were deleted here deleted there.
         """
         with self._busy:
             self._clear_replaced()
             first = self._files()
-            # Data are looked for after the status that refers to them.
+            # Data are listed after the status that refers to them.
             now = {**self._files(), **{rel: stamp for rel, stamp in first.items() if _rank(rel) > 0}}
             new = {rel: stamp for rel, stamp in now.items() if self._mirror.sent.get(rel) != stamp}
             for rank in (0, 1, 2):
@@ -156,7 +156,7 @@ class Bucket(Place):
         return {rel: stamp for rel, stamp in self._mirror.files().items() if rel != SUMMARY}
 
     def _remove(self, gone: list[str]) -> None:
-        """Delete in the bucket what was deleted here; of a deleted store also what a lost run put there."""
+        """Delete in the bucket what was deleted here; in a deleted store also what a lost run uploaded."""
         tops = {rel.partition("/")[0] for rel in gone}
         for store in tops:
             if store.endswith((STORE, UNFINISHED)) and not (self.folder / store).exists():
@@ -164,7 +164,7 @@ class Bucket(Place):
         self._mirror.remove([rel for rel in gone if rel in self._mirror.sent])
 
     def _send_summary(self) -> bool:
-        """Put summary.csv with the rows that other runs have put there meanwhile; whether it was put."""
+        """Upload summary.csv, merged with the rows of other runs; return whether it was uploaded."""
         mirror, here, there = self._mirror, self.folder / SUMMARY, self._mirror.there(SUMMARY)
         if not here.exists() or mirror.sent.get(SUMMARY) == (stamp := mirror.stamp(SUMMARY)):
             return True
@@ -184,7 +184,7 @@ class Bucket(Place):
                 del self._hollow[store]
 
     def _thin(self) -> None:
-        """Free disk space: of slides finished before the last one keep only what their report needs."""
+        """Free disk space: of all finished slides but the last, keep only what the report needs."""
         done = {path.name for path in self.folder.glob(f"*{STORE}")} - self._hollow.keys()
         for store in done & self._done_before:
             name, root = store.removesuffix(STORE), f"{store}/{ROOT}"
@@ -201,7 +201,7 @@ class Bucket(Place):
 
 
 def _rank(rel: str) -> int:
-    """Return when a file is sent: data, then status and notes of the work, then the root of a store."""
+    """Return the turn of a file: data first, then status and notes, then the root of a store."""
     store, _, inside = rel.partition("/")
     if not store.endswith((STORE, UNFINISHED)):
         return 0
@@ -213,7 +213,7 @@ def _rank(rel: str) -> int:
 
 @contextmanager
 def bucket(url: str, base: Path) -> Iterator[Bucket]:
-    """Give the place of a URL; what is in its work folder when the block ends is sent.
+    """Give the place of a URL; what is in its work folder when the block ends is uploaded.
 
     Parameters
     ----------
@@ -253,9 +253,9 @@ def bucket(url: str, base: Path) -> Iterator[Bucket]:
 
 @contextmanager
 def work_folder(url: str, base: Path) -> Iterator[Path]:
-    """Hold a folder in which the slides of a bucket are worked on, made if absent.
+    """Hold the local folder in which the slides of a bucket are processed; create it if absent.
 
-    A run that was killed finds its folder again; runs at the same time have one each.
+    A run that was killed and restarted finds its folder; concurrent runs each have their own.
     """
     name = f"bucket-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:16]}"
     with ExitStack() as stack:
@@ -278,6 +278,6 @@ def work_folder(url: str, base: Path) -> Iterator[Path]:
 
 def _keep_sending(place: Bucket, stop: threading.Event) -> None:
     while not stop.wait(SEND_EVERY_S):
-        # What cannot be sent now is tried again; at the end of a slide it is an error.
+        # A failed upload is retried; at the end of a slide it is an error.
         with suppress(Exception):
             place.send()

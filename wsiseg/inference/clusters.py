@@ -19,7 +19,7 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Cluster]:
     UsageError
         If no scheduler answers at the address.
     ClusterError
-        If it has no workers for long, or some with other software.
+        If it stays without workers, or some have other software.
     """
     if scheduler is None:
         share_arenas()

@@ -1,4 +1,4 @@
-"""Tasks computed to the last, and what their results add up to."""
+"""Compute tasks and add up their results."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wsiseg.machine.allocator import give_back
 from wsiseg.machine.locks import Held
 from wsiseg.store.states import Key
 
-# Tasks; without it freed memory lies about, more of it the longer the slide takes.
+# Tasks; otherwise freed memory piles up in the process, more of it the longer the slide takes.
 GIVE_BACK_EVERY = 50
 
 
 class Tally:
-    """Seconds by step, and how many tasks are done.
+    """Seconds per step, and the number of finished tasks.
 
     Parameters
     ----------
     observer : PredictObserver
-        Is told of each task.
+        Is informed of each task.
     """
 
     def __init__(self, observer: PredictObserver) -> None:
@@ -50,7 +50,7 @@ class Tally:
 
 
 def compute(job: SlideJob, tasks: Mapping[Key, Task], cluster: Cluster, claim: Held, tally: Tally) -> None:
-    """Compute tasks, as long as the claim on the slide holds.
+    """Compute tasks for as long as the claim on the slide holds.
 
     Raises
     ------

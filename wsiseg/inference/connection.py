@@ -21,7 +21,7 @@ PATIENCE_S = 120.0
 LOOK_EVERY_S = 2.0
 GPU = "GPU"
 LOGGERS = ("distributed", "distributed.client", "distributed.core")
-# Paused workers are short of memory and take tasks again later; all others are on their way out.
+# Paused workers are short of memory and will resume; workers in any other state are leaving.
 ALIVE = ("running", "paused")
 
 Workers = dict[str, dict[str, Any]]
@@ -32,12 +32,12 @@ class SchedulerLostError(ClusterError):
 
 
 class Connection:
-    """A client of the scheduler at an address; a lost scheduler is connected to again when it is back.
+    """A client of the scheduler at an address; reconnects when a lost scheduler is back.
 
     Parameters
     ----------
     address : str
-        Of the scheduler.
+        The scheduler's.
     patience_s : float
         How long to wait for workers, or for the scheduler, when there is none.
 
@@ -64,7 +64,7 @@ class Connection:
             self._client.close(timeout=ANSWER_S if self._client.status == "running" else 1)
 
     def workers(self, with_gpu: bool = False) -> Workers:
-        """Return what the scheduler knows of each living worker, by address; wait if there are none.
+        """Return what the scheduler knows about each living worker, by address; wait if there are none.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Connection:
         Raises
         ------
         ClusterError
-            If there are none for long, or no scheduler. Later calls do not wait until some were seen again.
+            If there are none for long, or no scheduler. Later calls do not wait until workers are back.
         """
         deadline = time.monotonic() + (0 if self._waited_in_vain else self._patience_s)
         while True:
@@ -110,7 +110,7 @@ class Connection:
         self._client = client
 
     def ask(self, function: Callable[..., Any], *arguments: Any, with_gpu: bool = False) -> dict[str, Any]:
-        """Return what each worker answers, by address; a worker that is lost meanwhile gives no answer.
+        """Return what each worker answers, by address; a worker that is lost in between gives no answer.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Connection:
             return results
 
     def failure_of(self, future: Future[Any]) -> Exception:
-        """Return what a task raised that ended with an error."""
+        """Return the exception of a failed task."""
         with self._lost_in_words():
             error: Exception = future.exception()
             return error
@@ -174,14 +174,14 @@ class Connection:
         """Return the error for a scheduler that is gone, or was restarted."""
         return SchedulerLostError(
             f"the Dask scheduler at {self.address} is gone; finished tiles are kept: "
-            "start it and run the same command again"
+            "start it and repeat the command to resume"
         )
 
     def _no_workers(self, with_gpu: bool) -> ClusterError:
         kind, option = ("workers with a GPU", " --resources GPU=1") if with_gpu else ("workers", "")
         return ClusterError(
             f"the Dask scheduler at {self.address} has had no {kind} for {self._patience_s:.0f} s; "
-            f"start some with `dask worker {self.address}{option}`, and run the same command again"
+            f"start some with `dask worker {self.address}{option}`, and repeat the command to resume"
         )
 
     def _check_alive(self) -> None:
@@ -190,7 +190,7 @@ class Connection:
 
     @contextmanager
     def _lost_in_words(self) -> Iterator[None]:
-        """Turn what a lost connection raises into `SchedulerLostError`."""
+        """Turn the exceptions of a lost connection into `SchedulerLostError`."""
         try:
             yield
         except (OSError, CancelledError, ClosedClientError) as error:
@@ -203,7 +203,7 @@ def has_gpu(worker: dict[str, Any]) -> bool:
 
 
 def _client(address: str) -> Client:
-    # What distributed logs about a lost scheduler is reported by the errors that follow.
+    # The errors that follow report what distributed would log about a lost scheduler.
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _knock(address)
@@ -211,7 +211,7 @@ def _client(address: str) -> Client:
 
 
 def _knock(scheduler: str) -> None:
-    """Raise if nothing listens at an address; a Client would try for long and leave tracebacks."""
+    """Raise if nothing listens at an address; a Client would keep trying and print tracebacks."""
     kind, place = parse_address(scheduler)
     if kind in ("tcp", "tls"):
         host, port = parse_host_port(place)

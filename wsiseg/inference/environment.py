@@ -1,4 +1,4 @@
-"""Whether a worker of a cluster is fit to compute for a client: the same software, and it sees the files."""
+"""Whether a worker of a cluster can compute for a client: it has the same software and sees the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsiseg.network.device import resolve_device
 from wsiseg.slides.reader import open_slide
 from wsiseg.store.slide_store import SlideStore
 
-# What the bytes of an output follow from, and what must speak the same protocol.
+# Packages that decide the bytes of an output, and packages that must speak the same protocol.
 PACKAGES = (
     *("cloudpickle", "dask", "distributed", "numba", "numpy", "opencv-python-headless"),
     *("pyarrow", "scipy", "shapely", "zarr"),
@@ -24,16 +24,16 @@ NOT_THERE = "not installed"
 
 @dataclass(frozen=True)
 class Terms:
-    """What a client asks of every process that computes a slide for it.
+    """What a client demands of every process that computes a slide for it.
 
     Parameters
     ----------
     versions : tuple of (name, version)
-        Of the client, see `environment`.
+        The client's, as `environment` returns them.
     slide, reader : str
-        Slide that must open, and with which reader.
+        The slide that must open, and the reader that must open it.
     store : str
-        Store that must be there.
+        The store that must be there.
     """
 
     versions: tuple[tuple[str, str], ...]
@@ -56,7 +56,7 @@ def _version(package: str) -> str:
 
 
 def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """Return in words which versions of a worker are not those of the client."""
+    """Return, as text, which versions of a worker differ from the client's."""
     return [
         f"{name} {there.get(name, NOT_THERE)} instead of {version}"
         for name, version in here.items()
@@ -65,7 +65,7 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
 
 
 def backend(device: str) -> str:
-    """Return what runs the network in this process; rounding is the same in processes that say the same."""
+    """Return what runs the network in this process; equal answers mean equal rounding."""
     kind = resolve_device(device).partition(":")[0]
     if kind == "cpu":
         from wsiseg.network.fused import kernel_name
@@ -75,7 +75,7 @@ def backend(device: str) -> str:
 
 
 def objection(terms: Terms) -> str | None:
-    """Return in words why this process cannot compute under these terms; None if it can."""
+    """Return, as text, why this process cannot meet the terms; None if it can."""
     other = differences(dict(terms.versions), environment())
     if other:
         return f"has other software than the client ({', '.join(other)}); install the same everywhere"
@@ -90,7 +90,7 @@ def objection(terms: Terms) -> str | None:
 
 @lru_cache(maxsize=64)
 def admit(terms: Terms) -> None:
-    """Raise ClusterError if this process, which may have joined late, cannot compute under these terms."""
+    """Raise ClusterError if this process, which may have joined late, cannot meet the terms."""
     reason = objection(terms)
     if reason is not None:
         raise ClusterError(f"a worker on {platform.node()} {reason}")

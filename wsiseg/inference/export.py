@@ -1,4 +1,4 @@
-"""Nuclei found again from the confidence in a finished store, with other settings, without the network."""
+"""Nuclei from the confidence in a finished store, with other settings and without the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TILE_PX = 1024
 
 @dataclass(frozen=True)
 class Exported:
-    """Files of an export and the nuclei in them."""
+    """The files of an export and the number of nuclei in them."""
 
     geojson: tuple[Path, ...]
     parquet: Path
@@ -69,7 +69,7 @@ def export(
     StoreError
         If the store is not one that `predict` finished, or the files cannot be written.
     UsageError
-        If files of these names are there that wsiseg did not make.
+        If wsiseg did not write the files that have these names.
     """
     with damage_named(Path(store)):
         return _export(Path(store), output, config, observer)
@@ -117,7 +117,7 @@ def find_nuclei_again(
     claim: Held,
     observer: PredictObserver,
 ) -> Iterator[SlideStore]:
-    """Find the nuclei of a finished store again; give a store of their records, which goes afterwards.
+    """Find the nuclei of a finished store anew; give a store of their records, deleted when the block ends.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def _alone(outputs: Outputs, fingerprint: str) -> Iterator[Held]:
 
 
 def stored_objects(store: SlideStore) -> ObjectsConfig:
-    """Return the settings with which a store's nuclei were found."""
+    """Return the settings that found a store's nuclei."""
     with damage_named(store.path):
         stored: Mapping[str, Any] = dict(store.provenance["identity"]["objects"])
     known = asdict(ObjectsConfig())

@@ -1,4 +1,4 @@
-"""Tasks, what each waits for, and where they are computed."""
+"""Tasks, their dependencies, and where they are computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsiseg.store.states import Key
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one task tells: pixels computed, nuclei found, seconds by step; never the pixels themselves."""
+    """What one task reports: pixels computed, nuclei found, seconds per step; never the pixels themselves."""
 
     key: Key
     pixels: int = 0
@@ -34,10 +34,10 @@ class Task:
     after : tuple of Key
         Tasks that must be done before.
     needs_network : bool
-        Whether it is a task that a GPU is for.
+        Whether it runs the network, so that it belongs on a GPU.
     give_up : callable, optional
-        `give_up(job, key, cause)` records that workers died of the task, so that the others go on; without
-        it they do not.
+        `give_up(job, key, cause)` records that the task killed its workers, and the run continues; without
+        it the run ends.
     """
 
     compute: Callable[[Any, Key], StageResult]
@@ -47,17 +47,17 @@ class Task:
 
 
 class Frontier:
-    """Which of some tasks can be computed now.
+    """Which tasks can be computed now.
 
     Parameters
     ----------
     tasks : mapping
-        What a task waits for and is not among them is done.
+        All that are not done; a dependency that is not among them is done.
 
     Attributes
     ----------
     ready : deque of Key
-        Tasks that wait for nothing any more; whoever computes one takes it out.
+        Tasks without open dependencies; whoever computes one removes it.
     """
 
     def __init__(self, tasks: Mapping[Key, Task]) -> None:
@@ -71,9 +71,9 @@ class Frontier:
         self.ready = deque(key for key, others in self._waits_for.items() if not others)
 
     def done(self, key: Key) -> None:
-        """Note that a task is done; those that waited for it alone are ready, before all others.
+        """Mark a task as done; tasks that waited only for it become ready, ahead of all others.
 
-        So nuclei come before further blocks, and what is whole is out of the way.
+        So nuclei are found before further blocks are read, and memory stays small.
         """
         for other in self._dependents.pop(key, []):
             self._waits_for[other].discard(key)
@@ -86,15 +86,15 @@ class Cluster(ABC):
 
     @abstractmethod
     def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
-        """Compute tasks of a job; yield the result of each as it comes.
+        """Compute tasks of a job; yield each result as soon as it is there.
 
-        The first exception of a task is raised, and ends the run. So does closing it.
+        The first exception of a task is raised and ends the run; closing the generator ends it too.
         """
 
     @property
     @abstractmethod
     def threads(self) -> int:
-        """Tasks that one process works on at the same time."""
+        """Number of tasks that one process computes at the same time."""
 
     @abstractmethod
     def bound(self, slide: str, reader: str, store: str, device: str) -> Cluster:
@@ -132,7 +132,7 @@ class LocalCluster(Cluster):
         return self
 
     def run(self, job: Any, tasks: Mapping[Key, Task]) -> Generator[StageResult]:
-        """Compute tasks of a job on the threads; yield results in the order in which they come."""
+        """Compute tasks of a job on the threads; yield each result as soon as it is there."""
         frontier = Frontier(tasks)
         running: dict[Future[StageResult], Key] = {}
         results: list[StageResult] = []

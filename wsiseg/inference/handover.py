@@ -1,4 +1,4 @@
-"""Tasks handed to a Dask cluster a few at a time, and their results taken back.
+"""Hands tasks to a Dask cluster a few at a time and collects their results.
 
 The client keeps what must wait for what and hands over what is ready: so a worker that dies takes with it
 nothing but the tasks it was running, and the scheduler never holds more than a few tasks a thread.
@@ -26,11 +26,11 @@ from wsiseg.inference.environment import Terms, admit
 from wsiseg.inference.graph import Frontier, StageResult, Task
 from wsiseg.store.states import Key
 
-# Tasks handed over for each thread: enough that none waits for the client, few enough to forget.
+# Tasks handed over per thread: enough that no thread waits for the client, few enough to lose.
 TASKS_A_THREAD = 4
-# Of a task that raises something, which may be a file system's bad moment.
+# For a task that raises: the cause may be a passing fault of the file system.
 RETRIES = 2
-# Workers that must die while running a task alone before it is given up.
+# Workers that must die of a task that runs alone before it is given up.
 DEATHS_ALONE = 3
 
 
@@ -42,9 +42,9 @@ class Handover:
     connection : Connection
         The connection to the scheduler.
     job : object
-        What the tasks are of.
+        The job that the tasks belong to.
     tasks : dict
-        Each leaves it when it is done; those that a task waits for and that are not in it are done.
+        Those that are not done; a task is removed when it is done.
     terms : Terms or None
         What each worker is checked against before its first task.
     """
@@ -62,14 +62,14 @@ class Handover:
         self._room, self._look_at = 0, 0.0
 
     def results(self) -> Generator[StageResult]:
-        """Hand over and take back until all is done; yield each result.
+        """Hand over tasks and collect results until all are done; yield each result.
 
         Raises
         ------
         SchedulerLostError
-            If the scheduler is lost; the tasks that are left may be handed over again.
+            If the scheduler is lost; the remaining tasks may be handed over once more.
         ClusterError
-            If there are no workers for long, or a task that cannot be given up kills its workers.
+            If the cluster stays without workers, or a task that cannot be given up kills its workers.
         """
         try:
             while self._tasks:
@@ -87,7 +87,7 @@ class Handover:
             self._connection.cancel(list(self._futures.values()))
 
     def _look_at_workers(self) -> None:
-        """See, now and then, which workers there are; those that joined are used from now on."""
+        """Check from time to time which workers there are; new ones are used from then on."""
         if time.monotonic() < self._look_at:
             return
         workers = self._connection.workers()
@@ -117,7 +117,7 @@ class Handover:
         self._futures[key].add_done_callback(lambda _: self._ended.put(key))
 
     def _wait(self) -> list[Key]:
-        """Return the tasks that ended, if any did within a while."""
+        """Return the tasks that have ended; wait a moment for one."""
         ended = []
         with suppress(queue.Empty):
             ended.append(self._ended.get(timeout=LOOK_EVERY_S))
@@ -126,7 +126,7 @@ class Handover:
         return ended
 
     def _results(self, ended: list[Key]) -> list[tuple[Key, StageResult | None]]:
-        # Done, but on a worker that died since: Dask does it again.
+        # Done, but on a worker that has died since: Dask repeats it.
         lost = {key for key in ended if self._futures[key].status in ("lost", "pending")}
         for key in lost:
             self._listen(key)
@@ -137,9 +137,9 @@ class Handover:
         return [(key, self._result(key)) for key in ended]
 
     def _result(self, key: Key) -> StageResult | None:
-        """Return the result of a task; None if workers died that had it among others.
+        """Return the result of a task; None if workers that held it, among others, died.
 
-        Dask blames all that a worker had before it when it died. So the task is tried again, alone.
+        Dask blames every task that a dead worker held. So the task is repeated, alone.
         """
         future, task = self._futures[key], self._tasks[key]
         if future.status == "finished":
@@ -161,17 +161,17 @@ class Handover:
 
 
 def gpu_share(workers: Workers) -> dict[str, float]:
-    """Return what a block takes of a worker's resource GPU: so little that all its threads find room.
+    """Return the share of a worker's GPU resource that a block takes: small enough for all its threads.
 
-    One thread is at the GPU, the others read the next blocks and write the last. Nothing where no worker was
-    started with `--resources GPU=1`: then all run the network.
+    One thread uses the GPU while others read and write blocks. Empty where no worker was
+    started with `--resources GPU=1`: then all of them run the network.
     """
     threads = [worker["nthreads"] for worker in workers.values() if has_gpu(worker)]
     return {GPU: 0.999 / max(threads)} if threads else {}
 
 
 def packed(job: Any) -> bytes:
-    """Return a job as bytes, which go with each of its tasks: no worker needs another to have it."""
+    """Return a job as bytes that are sent with each task, so that no worker depends on another for it."""
     return zlib.compress(serialize_bytes(job), 1)
 
 
@@ -188,7 +188,7 @@ def _call(
 ) -> StageResult:
     if terms is not None:
         admit(terms)
-    # One thread opens slide and store, the others wait for them.
+    # One thread opens the slide and the store; the others wait for it.
     with _UNPACKING:
         opened = _unpacked(job)
     return compute(opened, key)

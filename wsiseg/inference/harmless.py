@@ -1,4 +1,4 @@
-"""What a run would replace, so that nothing is which wsiseg did not make, nor an input of any run."""
+"""Makes sure that a run replaces neither files that wsiseg did not write nor the inputs of any run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsiseg.store.outputs import INDEX, Outputs
 
 
 def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictConfig) -> None:
-    """Raise before any work if a run would replace a file that is not wsiseg's, or that is an input.
+    """Raise, before any work, if a run would replace an input or a file that wsiseg did not write.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def inputs_of(sources: Sequence[SlideSource], folder: Path, config: PredictConfi
 
 
 def replaced_by(outputs: Outputs, config: PredictConfig) -> list[Path]:
-    """Return what `predict` replaces of a slide; of a finished one only what is not there."""
+    """Return the files of a slide that `predict` would write; for a finished slide those that are missing."""
     if not config.overwrite and outputs.store.is_dir() and is_our_store(outputs.store):
         return []
     parts = outputs.geojson_files() if config.split is not None else []

@@ -1,4 +1,4 @@
-"""The job of a slide: what a worker is sent, once, to compute any part of it."""
+"""The job of a slide: all that a worker needs to compute any part of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsiseg.store.slide_store import SlideStore
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """Where a slide's confidence comes from; a worker opens the slide and builds the network by itself.
+    """The source of a slide's confidence; each worker opens the slide and builds the network itself.
 
     Parameters
     ----------

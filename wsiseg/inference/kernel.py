@@ -1,4 +1,4 @@
-"""The network as it is sent to workers: picklable, built where it is first used."""
+"""The network in the form in which workers receive it: picklable, built at first use."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ class Kernel:
 
 @lru_cache(maxsize=2)
 def _engine(kernel: Kernel) -> Engine:
-    # The workers' threads are the parallelism; a library's own threads would only fight them.
+    # The workers' threads already use all cores; a library's own threads would compete with them.
     cv2.setNumThreads(1)
     return make_engine(parse_model(kernel.data, "model"), kernel.device)

@@ -1,4 +1,4 @@
-"""A folder whose files are sent to a prefix of an object store, and fetched from there."""
+"""A local folder whose files are uploaded to a prefix of an object store and downloaded from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsiseg.machine.marks import has_mark, has_store_mark
 from wsiseg.machine.whole import STREAMED
 
 AT_ONCE = 16
-# What tells one state of a file from another: inode, time of modification, size.
+# Identifies a version of a file: inode, time of modification, size.
 Stamp = tuple[int, int, int]
 
 
@@ -28,7 +28,7 @@ class Mirror:
     fs : fsspec filesystem
         Without a cache of listings.
     root : str
-        The prefix, as `fs` has it.
+        The prefix, in the form that `fs` uses.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Mirror:
             self.fs.get([self.there(rel) for rel in relative], here, batch_size=AT_ONCE)
 
     def note(self, relative: Iterable[str]) -> None:
-        """Take files for sent as they are now."""
+        """Regard files as uploaded in their present state."""
         for rel in relative:
             self.sent[rel] = self.stamp(rel)
 
@@ -89,7 +89,7 @@ class Mirror:
         return _stamp(self.folder / rel)
 
     def put(self, new: dict[str, Stamp]) -> None:
-        """Send files; one that was only renamed in the folder is copied in the store.
+        """Upload files; a file that was only renamed locally is copied within the store.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from wsiseg.store.slide_store import SlideStore
 
 
 def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> None:
-    """Write GeoJSON and Parquet; parts of an earlier GeoJSON that are not written again go."""
+    """Write GeoJSON and Parquet; delete parts of an earlier GeoJSON that are not among the new ones."""
     with (
         GeoJSONWriter(outputs.geojson, store.fingerprint, gzip=config.gzip, split=config.split) as geojson,
         ParquetWriter(outputs.parquet, file_schema(store.measurements, bool(store.regions))) as parquet,

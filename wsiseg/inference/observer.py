@@ -1,4 +1,4 @@
-"""Who watches a prediction; progress bars are drawn from it."""
+"""Observers of a prediction, such as progress bars."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ if TYPE_CHECKING:
 
 
 class PredictObserver:
-    """What a run tells whoever watches; it decides nothing. This one is silent."""
+    """Receives the events of a run and has no influence on it. This one ignores them."""
 
     def run_started(self, slides: int) -> None:
-        """Hear how many slides there are."""
+        """Handle the start of a run with its number of slides."""
 
     def slide_started(self, name: str, megapixels: float, resumed_megapixels: float) -> None:
-        """Hear that a slide's plan is known."""
+        """Handle the start of a slide whose size is known."""
 
     def advanced(self, megapixels: float, nuclei: int) -> None:
-        """Hear that a block or tile is done."""
+        """Handle a finished block or tile."""
 
     def phase(self, name: str) -> None:
-        """Hear that the slide enters a phase after the network."""
+        """Handle the start of a phase after the network."""
 
     def tile_failed(self, row: int, col: int, cause: str) -> None:
-        """Hear that a block stays empty, and why."""
+        """Handle a block that stays empty, and the cause."""
 
     def warned(self, text: str) -> None:
-        """Hear of a trouble that ends no slide."""
+        """Handle a problem that does not fail the slide."""
 
     def slide_ended(self, report: SlideReport) -> None:
-        """Hear that a slide is done, skipped or failed."""
+        """Handle the report of a slide that is done, skipped or failed."""
 
     def failed(self, error: BaseException) -> None:
-        """Hear of an error that ended a slide; `slide_ended` tells its cause again."""
+        """Handle the exception that failed a slide; `slide_ended` follows with its report."""

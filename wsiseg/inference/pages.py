@@ -1,4 +1,4 @@
-"""What a run has drawn of its slides; the rooms above draw it."""
+"""The interface by which a run has its previews and pages drawn; `report` implements it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsiseg.store.slide_store import SlideStore
 
 
 class Pages(ABC):
-    """Pictures and pages of a run; `predict` calls them where the slide is ready for them."""
+    """Draws pictures and pages of a run; `predict` calls it when a slide is ready."""
 
     @abstractmethod
     def draw(self, store: SlideStore, thumbnail: Overview, path: Path) -> None:
@@ -29,4 +29,4 @@ class Pages(ABC):
 
     @abstractmethod
     def add(self, report: SlideReport) -> None:
-        """Begin the page of a slide that is done; a page that cannot be made stops nothing."""
+        """Start the page of a finished slide; a page that cannot be made does not stop the run."""

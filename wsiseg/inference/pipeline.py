@@ -49,12 +49,12 @@ class Step:
     level : int
         Level of a pyramid, else 0.
     grid : Grid
-        Its places, in pixels of its level.
+        Its blocks, tiles or shards, in pixels of its level.
     compute : callable
-        Computes a place; reads and writes the store.
+        Computes one of them; reads and writes the store.
     source : tuple of Stage and int, optional
-        The step whose output it reads. A place is computed if there is, or will be, such output in its core,
-        and waits for it. Without a source a place is computed if it holds tissue.
+        The step whose output it reads. A place is computed if its core has, or will have, such output,
+        and it waits for that. Without a source a place is computed if it contains tissue.
     reach_px : int
         How far around its core a place reads, in pixels of the source.
     zoom : int
@@ -73,13 +73,13 @@ class Step:
     give_up: Callable[[SlideJob, Key, str], StageResult] | None = None
 
 
-# Nuclei are numbered once all are found; with their numbers labels are painted.
+# Nuclei are numbered once all are found; labels are painted with these numbers.
 FINDING = (Stage.NETWORK, Stage.OBJECTS, Stage.CONFIDENCE_PYRAMID)
 PAINTING = (Stage.LABELS, Stage.LABEL_PYRAMID)
 
 
 def table_of_steps(job: SlideJob) -> list[Step]:
-    """Return the steps of a slide, each behind its source."""
+    """Return the steps of a slide, each after its source."""
     blocks, tiles = job.store.blocks, job.store.tiles
     reach_px = max_reach_px(job.store.frame.mpp, job.config)
     network = (Stage.NETWORK, 0)
@@ -101,7 +101,7 @@ def _pyramid(stage: Stage, images: tuple[ChunkFiles, ...], finest: tuple[Stage, 
 
 
 class _Clock:
-    """Wall seconds of the steps of one task, in its thread."""
+    """Wall-clock seconds of the steps of one task."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -152,7 +152,7 @@ def give_up_block(job: SlideJob, key: Key, cause: str) -> StageResult:
 
 
 def _read(view: SlideView, window: Box) -> UInt8:
-    """Read a window; a file system's bad moment is given a second chance."""
+    """Read a window; try twice, in case the file system failed for a moment."""
     for _ in range(READ_ATTEMPTS - 1):
         try:
             return view.read(window)
@@ -215,9 +215,9 @@ def _within_tissue(found: Segmented, job: SlideJob) -> Segmented:
 
 
 def _within_computed(found: Segmented, job: SlideJob) -> Segmented:
-    """Drop what the clean-up has added in blocks that the network did not see, as in a corner between three.
+    """Drop what the clean-up added in blocks that the network did not see, as in the corner of three blocks.
 
-    No tile and no label is looked for there, so that it would be in the polygons alone.
+    No tile or label is computed there, so it would appear in the polygons only.
     """
     states = job.store.states(Stage.NETWORK)
     for block in job.store.blocks.meeting(found.window):

@@ -1,4 +1,4 @@
-"""Where outputs go: a folder, or what a bucket derives from it."""
+"""Where outputs go: a folder; `bucket` derives a bucket from it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Place:
     Parameters
     ----------
     folder : Path
-        Where a run writes; for a bucket what is sent there.
+        Where a run writes; for a bucket the local folder that is uploaded.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def foreign(self, targets: Iterable[Path], inputs: Iterable[str]) -> list[str]:
-        """Return the targets, paths in the folder, that must not be replaced; see `wsiseg.machine.marks`."""
+        """Return those of the targets, paths in the folder, that must not be replaced."""
         return [str(path) for path in foreign(targets, inputs)]
 
     def turn(self, source: SlideSource) -> AbstractContextManager[None]:
@@ -40,5 +40,5 @@ class Place:
         return nullcontext()
 
     def wait_for_sign(self, source: SlideSource, name: str) -> None:
-        """Wait until the run that has a slide is done with it, or has shown that it lives, or is dead."""
+        """Wait until the run that has a slide releases it, shows that it is alive, or is known to be dead."""
         wait_for_sign(LockFile(Outputs(self.folder, name).lock))

@@ -1,4 +1,4 @@
-"""What of a slide is still to be computed, and what must be done before what."""
+"""Which tasks of a slide are left, and in which order they can be computed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from wsiseg.tiles import Box
 
 
 def plan(job: SlideJob, stages: Collection[Stage] = (*FINDING, *PAINTING)) -> dict[Key, Task]:
-    """Return the tasks of some stages that are not done, each behind those that it must wait for.
+    """Return the open tasks of some stages, each after those that it must wait for.
 
-    Stages that are left out are not waited for: they are as far as they will come.
+    Stages that are left out are not waited for: they will make no further progress.
     """
     steps = {(step.stage, step.level): step for step in table_of_steps(job)}
     tasks: dict[Key, Task] = {}

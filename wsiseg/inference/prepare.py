@@ -1,4 +1,4 @@
-"""A slide's store before any block is computed: what it is of, the tissue, the stains and the threshold."""
+"""Prepares a slide's store before any block is computed: identity, tissue, stains and threshold."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def view_of(slide: Slide, source: SlideSource, run: Run) -> SlideView:
     Raises
     ------
     SlideError
-        If nothing is left of it at that resolution, or its own is unknown.
+        If it is smaller than one pixel at that resolution, or its own resolution is unknown.
     """
     view = SlideView(slide, run.config.mpp or run.model.info.mpp, source.given, source.forced)
     if view.width < 1 or view.height < 1:
@@ -48,7 +48,7 @@ def view_of(slide: Slide, source: SlideSource, run: Run) -> SlideView:
 
 
 def identity_of(slide: Slide, view: SlideView, run: Run) -> Identity:
-    """Return what the slide's store is of."""
+    """Return the identity of the slide's store."""
     frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
     objects = {**asdict(run.config.objects), "threshold": run.threshold}
     tissue = asdict(run.config.tissue)
@@ -69,7 +69,7 @@ def prepare_store(
     threads: ThreadPoolExecutor,
     tally: Tally,
 ) -> None:
-    """Find the tissue, and create the store with what is measured on it before any block is computed."""
+    """Find the tissue, measure stains and threshold on it, and create the store."""
     slide_mpp = view.mpp / view.scale_l0
     with tally.timed("tissue"):
         tissue = find_tissue(view.slide, run.config.tissue, slide_mpp)
@@ -94,7 +94,7 @@ def prepare_store(
 
 
 def _own_threshold(run: Run, view: SlideView, tissue: Tissue, provenance: Mapping[str, Any]) -> float:
-    # With a scheduler this machine may not have the workers' device.
+    # With a scheduler, this machine may not have the workers' device.
     kernel = run.kernel if run.config.scheduler is None else replace(run.kernel, device="cpu")
     table, usual = network_table(run.model, provenance), run.model.info.threshold
     return own_threshold(view, tissue, kernel, table, run.config.objects, usual)

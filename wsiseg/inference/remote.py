@@ -13,7 +13,7 @@ from wsiseg.inference.graph import Cluster, StageResult, Task
 from wsiseg.inference.handover import Handover
 from wsiseg.store.states import Key
 
-# Times in a row that the scheduler is lost before any task of ours is done.
+# Times in a row that the scheduler may be lost without a finished task in between.
 LOSSES = 5
 
 
@@ -33,7 +33,7 @@ class RemoteCluster(Cluster):
 
     @property
     def threads(self) -> int:
-        """Threads of the worker that has most."""
+        """The largest number of threads of any worker."""
         return max(int(worker["nthreads"]) for worker in self.connection.workers().values())
 
     def bound(self, slide: str, reader: str, store: str, device: str) -> RemoteCluster:
@@ -47,8 +47,9 @@ class RemoteCluster(Cluster):
         if len(set(kinds.values())) > 1:
             listed = ", ".join(f"worker {who}: {kind}" for who, kind in sorted(kinds.items()))
             raise ClusterError(
-                f"the workers would run the network in different ways, and outputs would depend on which took"
-                f" what ({listed}); give --device, or mark those to use with `dask worker --resources GPU=1`"
+                "the workers would run the network in different ways, so results would depend on which "
+                f"worker takes which tile ({listed}); give --device, or mark the workers to use with "
+                "`dask worker --resources GPU=1`"
             )
         return RemoteCluster(self.connection, terms)
 
@@ -89,7 +90,7 @@ def connected(scheduler: str, patience_s: float = PATIENCE_S) -> Iterator[Remote
     UsageError
         If no scheduler answers at the address.
     ClusterError
-        If it has no workers for long, or some with other software.
+        If it stays without workers, or some have other software.
     """
     connection = Connection(scheduler, patience_s)
     try:

@@ -44,7 +44,7 @@ class Run:
 
     def engine_name(self) -> str:
         """Return what runs the network; builds it, if it runs in this process."""
-        # With a scheduler the network is on its workers; this machine may not even have their device.
+        # With a scheduler its workers run the network; this machine may not have their device.
         if self.config.scheduler is not None:
             return f"{self.config.device} of dask workers"
         return self.kernel.load().name

@@ -1,4 +1,4 @@
-"""The record of an output folder: summary.csv, run.json, and a log of what was not done."""
+"""The record of an output folder: summary.csv, run.json, and a log of slides that were not done."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class RunLog:
     """summary.csv and run.json, written after every slide, and wsiseg.log, to which lines are added.
 
     A slide that is kept (finished before, refused or unreadable now) keeps its rows. As long as a run has
-    nothing but such slides, run.json stays that of the run before. Where files cannot be written the run goes
-    on; later tries may succeed.
+    nothing but such slides, run.json stays that of the run before. If files cannot be written the run
+    continues; later attempts may succeed.
     """
 
     def __init__(self, folder: Path, model: Model, config: PredictConfig) -> None:
@@ -54,7 +54,7 @@ class RunLog:
         self._write()
 
     def add(self, report: SlideReport) -> None:
-        """Note what became of a slide."""
+        """Record the outcome of a slide."""
         report.ended = _now()
         row = dataclasses.asdict(report)
         if report.state == "kept":
@@ -81,7 +81,7 @@ class RunLog:
             file.write(line)
 
     def close(self) -> str:
-        """Note the end of the run; return what could not be written and why, or nothing."""
+        """Record the end of the run; return which file could not be written and why, or nothing."""
         self._run["ended"] = _now()
         return self._write()
 
@@ -93,7 +93,7 @@ class RunLog:
                 with held_lock(lock, wait_s=SUMMARY_WAIT_S):
                     self._write_files()
             except BusyError:
-                # Better a row too few, now and then, than none.
+                # An occasional missing row is better than no file.
                 self._write_files()
         except OSError as error:
             return f"{self._folder / SUMMARY}: cannot be written: {error.strerror or error}"
@@ -132,7 +132,7 @@ def run_before(folder: Path) -> dict[str, Any]:
 
 
 def _text(path: str) -> str:
-    """Return a path as valid text, which names of files need not be."""
+    """Return a path as valid Unicode, which file names need not be."""
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -158,9 +158,9 @@ def _text_of(rows: list[Mapping[str, Any]]) -> bytes:
 
 
 def _newest(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the newest row of each slide and of each name, in the order of time.
+    """Return the newest row of each slide and of each name, oldest first.
 
-    A slide that failed has no outputs, so that another slide may have got its name since: both rows stay.
+    A failed slide has no outputs, so another slide may have taken its name since: both rows stay.
     """
     by_time = sorted(rows, key=lambda row: str(row.get("ended") or ""))
     of_slide = {row["path"]: row for row in by_time}

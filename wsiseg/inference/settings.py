@@ -1,4 +1,4 @@
-"""Settings of a run as they hold: checked, and with what a model brings along."""
+"""The settings of a run: checked, and with those that come with the model."""
 
 from __future__ import annotations
 

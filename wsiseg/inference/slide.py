@@ -1,6 +1,6 @@
 """One slide from first to last: open or create its store, compute, write polygons, draw, put it in place.
 
-Whatever an earlier run has done of it is not done again.
+Work that an earlier run has finished is not repeated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from wsiseg.store.states import Progress, Stage, State
 if TYPE_CHECKING:
     from wsiseg.slides.slide import Slide
 
-# The longer side of the picture that a preview is drawn on; half to twice as much will do.
+# The longer side of the picture for the preview; half to twice as much is fine.
 THUMBNAIL_PX = 2000
 
 
@@ -59,7 +59,7 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
     slide : Slide
         The open slide.
     outputs : Outputs
-        Where to.
+        Where its files go.
     claim : Held
         What keeps other runs away from it.
 
@@ -68,9 +68,9 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
     SlideError
         If the slide cannot be read at all.
     StoreError
-        If outputs of other settings are in the way, or cannot be written.
+        If outputs made with other settings are in the way, or files cannot be written.
     LostError
-        If another run has taken the slide over.
+        If another run has taken over the slide.
     """
     started = time.perf_counter()
     run = run.of(source)
@@ -104,7 +104,7 @@ def predict_slide(run: Run, source: SlideSource, slide: Slide, outputs: Outputs,
 
 
 def _is_finished(outputs: Outputs, identity: Identity, overwrite: bool) -> bool:
-    """Whether the slide is finished; removes outputs to overwrite, refuses those of other settings."""
+    """Whether the slide is finished; delete outputs to overwrite, refuse those made with other settings."""
     if overwrite:
         outputs.remove()
     outputs.remove_torso()
@@ -118,7 +118,7 @@ def _refuse_other(store: SlideStore, identity: Identity) -> None:
     differences = identity.differences(store.provenance["identity"])
     before = store.provenance.get("versions", {}).get("wsiseg", __version__)
     if not store.is_complete and before != __version__:
-        differences.append(f"wsiseg: begun by {before}, this is {__version__}")
+        differences.append(f"wsiseg: started with {before}, this is {__version__}")
     if differences:
         raise StoreError(
             f"{store.path}: was made with other settings ({'; '.join(differences)}); "
@@ -127,7 +127,7 @@ def _refuse_other(store: SlideStore, identity: Identity) -> None:
 
 
 def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: SlideReport) -> None:
-    """Report a finished slide; files of it that are gone are written again from its store."""
+    """Report a finished slide; restore missing files from its store."""
     store = SlideStore(outputs.store)
     store.remove_work()
     outputs.remove_leftovers()
@@ -144,7 +144,7 @@ def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: Slide
 
 
 def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Held, tally: Tally) -> None:
-    """Find the nuclei and number them; paint their labels, and beside that write polygons and preview."""
+    """Find and number the nuclei, then paint their labels while polygons and preview are written."""
     store = job.store
     cluster = run.cluster.bound(slide.path, slide.reader, str(store.path), run.config.device)
     with beside() as threads:
@@ -156,7 +156,7 @@ def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Hel
         store.write_keys(sorted_keys(store))
         files = []
         settings = {"gzip": run.config.gzip, "split": run.config.split}
-        # A run that was stopped later may have written these very files.
+        # An earlier run that was stopped later may have written these files.
         if store.noted("files") != settings or outputs.missing():
             files = [
                 threads.submit(_write_polygons, store, outputs, run.config, tally),
@@ -182,7 +182,7 @@ def _draw(pages: Pages, store: SlideStore, thumbnail: Future[Overview], path: Pa
 
 
 def _check_complete(job: SlideJob) -> None:
-    """Raise if anything that was written is not on the disk: the folder may have been removed."""
+    """Raise if anything that was written is missing: someone may have removed the folder."""
     there = SlideStore(job.store.path)
     left = "is gone"
     if there.is_same_as(job.store):
@@ -190,9 +190,7 @@ def _check_complete(job: SlideJob) -> None:
         if not undone:
             return
         left = f"has lost {undone} of its tiles"
-    raise StoreError(
-        f"{there.path}: {left} while the slide was worked on; run the same command again to go on"
-    )
+    raise StoreError(f"{there.path}: {left} while the slide was processed; repeat the command to resume")
 
 
 def _describe(
@@ -212,12 +210,12 @@ def _describe(
     begun_with = store.provenance.get("engine", report.engine)
     if begun_with != report.engine:
         # The network's rounding differs between engines.
-        warnings = (*warnings, f"begun with {begun_with}, ended with {report.engine}")
+        warnings = (*warnings, f"started with {begun_with}, finished with {report.engine}")
     warnings = (*warnings, *store.tissue.remarks)
     if not extent.blocks:
         warnings = (
             *warnings,
-            "no tissue found, so the outputs are empty; --no-tissue takes the whole slide",
+            "no tissue found, so the outputs are empty; --no-tissue processes the whole slide",
         )
     report.warnings = "; ".join(warnings)
     if report.failed_tiles:
@@ -240,7 +238,7 @@ def _put_in_place(store: SlideStore, outputs: Outputs, report: SlideReport) -> N
 
 @contextmanager
 def beside() -> Iterator[ThreadPoolExecutor]:
-    """Give two threads for what is done beside the workers; what they had not begun by the end is dropped."""
+    """Give two threads for work beside the workers; cancel what they have not started when the block ends."""
     pool = ThreadPoolExecutor(2, thread_name_prefix="wsiseg-beside")
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""What became of a slide: one row of summary.csv."""
+"""The outcome of a slide: one row of summary.csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OF_ONE_RUN = ("name", "path", "state", "ended")
 
 @dataclass(repr=False)
 class SlideReport:
-    """What became of a slide: one row of summary.csv.
+    """The outcome of a slide: one row of summary.csv.
 
     Parameters
     ----------
@@ -23,15 +23,15 @@ class SlideReport:
     cause : str
         Why it is incomplete, elsewhere, kept or failed.
     megapixels, megapixels_before : float
-        What is computed of the slide, and how much of it an earlier run, which was stopped, had done.
+        How much of the slide the network computes, and how much of that an earlier, interrupted run had done.
     tiles, failed_tiles : int
-        Blocks that the network sees, and those that could not be read.
+        Blocks that the network computes, and those that could not be read.
     threshold : float
         Confidence from which a pixel is nucleus: the one given, the model's, or the slide's own.
     model : str
-        The first 12 digits of the model file's SHA-256; run.json has all.
+        The first 12 digits of the model file's SHA-256; run.json has all of them.
     versions : str
-        What computed it.
+        The software that computed it.
     stage_seconds : dict
         Thread seconds of tissue, read, network, objects, describe, write, labels and pyramid; seconds of
         polygons and preview.
@@ -65,7 +65,7 @@ class SlideReport:
     ended: str = ""
 
     def __repr__(self) -> str:
-        """Return what became of the slide in one line."""
+        """Return the outcome in one line."""
         found = f", {self.nuclei:,} nuclei, {self.nuclei_per_mm2:,.0f} per mm2"
         cause = f": {self.cause}" if self.cause else ""
         known = found if self.state in ("done", "skipped", "incomplete") else ""
@@ -73,7 +73,7 @@ class SlideReport:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything of the slide is there, or in the hands of another run."""
+        """Whether the slide is complete, or another run is processing it."""
         return self.state in ("done", "elsewhere") or (self.state == "skipped" and not self.failed_tiles)
 
     def remembered(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a slide is, and what `predict` would do with it, without computing it."""
+"""Describes a slide, and what `predict` would do with it, without running the network on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_SHARE = 0.25
 
 @dataclass(frozen=True)
 class SlideSurvey:
-    """One slide of `wsiseg info`; what is not known is None.
+    """One slide of `wsiseg info`; None where something is unknown.
 
     Parameters
     ----------
@@ -40,17 +40,17 @@ class SlideSurvey:
     mpp : float or None
         Micrometres per level-0 pixel, from the slide or the caller.
     mpp_from : str or None
-        Whose word that is.
+        Where that comes from.
     statements : tuple of str
-        All that is said about it.
+        Every statement about it.
     bounds : (int, int, int, int) or None
-        x, y, width and height of the scanned part in level-0 pixels, where the slide says it.
+        x, y, width and height of the scanned part in level-0 pixels, if the slide records it.
     tissue_share : float
         Share of the slide that is tissue.
     megapixels : float
         Pixels the network would compute, at its resolution.
     seconds : float
-        How long predict may take here.
+        Estimated duration of predict on this machine.
     """
 
     name: str
@@ -79,7 +79,7 @@ def survey(
     tissue: TissueConfig,
     reader: str = "auto",
 ) -> SlideSurvey:
-    """Return what is known of a slide; errors are in it, not raised.
+    """Return what is known about a slide; errors are recorded in it, not raised.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def survey(
     network_mpp : float
         Resolution at which the network would work.
     seconds_per_megapixel : float
-        How long the network takes here, see `measure_speed`.
+        Speed of the network on this machine, from `measure_speed`.
     tissue : TissueConfig
         How tissue is found.
     reader : str

@@ -19,7 +19,7 @@ from wsiseg.tiles import Box
 
 WINDOWS = 6
 WINDOW_PX = 256
-# Less than the network's whole reach: what lies farther off moves confidence little, and none of it is kept.
+# Less than the network's full reach: pixels farther away hardly change confidence, and none of it is kept.
 MARGIN_PX = 32
 
 
@@ -49,7 +49,7 @@ def own_threshold(
     kernel : Kernel
         The network.
     table : ndarray of float32, (3, 256, 3)
-        What it sees of a pixel.
+        What the network sees of each value of red, green and blue.
     config : ObjectsConfig
         How confidence becomes nuclei.
     usual : float
