@@ -34,7 +34,7 @@ def command(
     tile_size: int,
     workers: int | None,
 ) -> None:
-    """Write GeoJSON and Parquet again from STORES, with other settings; no network runs.
+    """Write GeoJSON and Parquet from STORES, with other settings, without running the network.
 
     STORES: OUT/<name>.zarr, or OUT where it holds one slide.
     """

@@ -23,13 +23,13 @@ from wsiseg.training.presets import PRESETS
 @click.option(
     "--repeats",
     type=click.IntRange(1, 1000),
-    help="Networks trained, of which one is chosen.  [default: the preset's]",
+    help="Number of networks to train; one is chosen.  [default: the preset's]",
 )
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Passes over the images at most.  [default: the preset's]"
+    "--epochs", type=click.IntRange(1), help="Maximum passes over the images.  [default: the preset's]"
 )
 @click.option(
-    "-b", "--batch-size", type=click.IntRange(1, 1024), help="Crops in a step.  [default: the preset's]"
+    "-b", "--batch-size", type=click.IntRange(1, 1024), help="Crops per step.  [default: the preset's]"
 )
 @click.option(
     "--similarity", type=click.Choice(SIMILARITIES),
@@ -156,7 +156,9 @@ def _select_later(output: Path, select: str | None) -> None:
     from wsiseg.errors import UsageError
 
     if select is None:
-        raise UsageError("no slides given; or give --select REPEAT:CHANNEL to choose again in a finished run")
+        raise UsageError(
+            "no slides given; to change the choice in a finished run give --select REPEAT:CHANNEL"
+        )
     from wsiseg.api import reselect
 
     choice = reselect(output, select)

@@ -15,7 +15,7 @@ from wsiseg.cli import options
 @options.verbosity_options
 @click.pass_context
 def command(ctx: click.Context, folder: Path, reader: str) -> None:
-    """Make the report of `wsiseg predict` (OUT/index.html) or `wsiseg fit` (RUN/report.html) again.
+    """Rebuild the report of `wsiseg predict` (OUT/index.html) or `wsiseg fit` (RUN/report.html).
 
     No network runs and no nuclei are found again. Slides are opened for missing pictures only; where they are
     gone the pages show what the stores hold.

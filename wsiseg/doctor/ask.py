@@ -41,7 +41,7 @@ def ask(requests: Sequence[Request], patience_s: float = PATIENCE_S) -> dict[Req
         answers |= {tuple(line["ended"]): line["answer"] for line in lines if "ended" in line}
         begun = [tuple(line["began"]) for line in lines if "began" in line]
         left = [request for request in left if request not in answers]
-        # If not even the first probe began, every further child would end in the same way.
+        # If not even the first probe started, every further child would fail in the same way.
         culprits = [each for each in begun if each in left] or left
         answers |= {each: {"error": end, "kind": "crash"} for each in culprits}
         left = [request for request in left if request not in answers]

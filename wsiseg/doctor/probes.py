@@ -89,7 +89,7 @@ def slide(path: str, reader: str) -> dict[str, Any]:
 
 
 def forget(path: str) -> None:
-    """Ask the system to drop what it keeps of a file in memory, where it can be asked."""
+    """Ask the system to drop its cached pages of a file, where it supports that."""
     if hasattr(os, "posix_fadvise") and os.path.isfile(path):
         with open(path, "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -44,7 +44,7 @@ class LockFile:
         os.utime(self._path)
 
     def now(self, mine: Owner) -> float:
-        """Return the time by the clock that stamps the folder's files, which may be a server's."""
+        """Return the time by the clock that stamps the folder's files; it may be a server's clock."""
         probe = self._beside(mine)
         try:
             probe.touch()
@@ -80,17 +80,17 @@ class LockFile:
         return self._path.with_name(f"{self.name}.{mine.token[:12]}")
 
     def _remove_leftovers(self) -> None:
-        """Remove what runs left that were killed while they took this lock."""
+        """Remove leftovers of runs that were killed while taking this lock."""
         for leftover in self._path.parent.glob(f"{escape(self.name)}.*"):
             _remove_if_dead(leftover)
 
 
 def _link(written: Path, path: Path) -> bool:
-    """Give a written file a second name, which no two runs can do; return whether it was given."""
+    """Link a written file to a second name, which only one run can do; return whether it worked."""
     try:
         os.link(written, path)
     except FileExistsError:
-        # Over NFS the answer to a link that succeeded may get lost.
+        # Over NFS the answer to a successful link may get lost.
         return written.stat().st_nlink == 2
     except FileNotFoundError:
         raise

@@ -1,7 +1,7 @@
 """A lock as an object of an object store.
 
-An object store renames nothing and links nothing; but it can refuse to put an object that is there already
-(conditional put: S3 since 2024, GCS, MinIO). Where it cannot, two runs may compute the same slide; both then
+An object store can neither rename nor link, but it can refuse to put an object that already exists
+(conditional put: S3 since 2024, GCS, MinIO). If it cannot, two runs may compute the same slide; both then
 put the same bytes.
 """
 
@@ -62,7 +62,7 @@ class LockObject:
             self._fs.rm_file(probe)
 
     def take_over(self, dead: Owner, mine: Owner) -> bool:
-        """Put our lock in the place of a dead owner's; return whether it is ours now."""
+        """Replace a dead owner's lock by ours; return whether it is ours now."""
         self._replace(dead, mine)
         found = self.read()
         return found is not None and found[0].token == mine.token
@@ -88,7 +88,7 @@ def tag_of(fs: Any, path: str) -> str | None:
 
 
 def put_in_place_of(fs: Any, path: str, data: bytes, tag: str | None) -> bool:
-    """Put an object unless the one there has another tag by now; return whether it was put."""
+    """Put an object unless the existing one has a new tag; return whether it was put."""
     how = {"IfMatch": tag} if tag and "s3" in fs.protocol else {}
     try:
         fs.pipe_file(path, data, **how)

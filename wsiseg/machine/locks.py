@@ -1,4 +1,4 @@
-"""One run at a time on an output: a lock that a dead owner, on this host or another, cannot keep."""
+"""One run at a time per output: a lock that outlives no dead owner, on this host or another."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Lock(Protocol):
         """Return the time by the clock that stamps touches."""
 
     def take_over(self, dead: Owner, mine: Owner) -> bool:
-        """Take a dead owner's lock away, if it is still theirs; return whether it is ours now."""
+        """Take over a dead owner's lock, if it is still theirs; return whether it is ours now."""
 
     def remove(self) -> None:
         """Remove the lock."""
@@ -70,7 +70,7 @@ class Held:
         self.lost = ""
 
     def check(self) -> None:
-        """Raise `LostError` if another run has taken the lock, as from a machine that was suspended."""
+        """Raise `LostError` if another run has taken the lock, perhaps while this machine was suspended."""
         if self.lost:
             raise LostError(self.lost)
 
@@ -84,7 +84,7 @@ def held(lock: Lock, work: str = "", wait_s: float = 0.0) -> Iterator[Held]:
     lock : Lock
         A lock file or lock object.
     work : str
-        What is worked on, for others to read.
+        What is being processed, for other runs to read.
     wait_s : float
         How long to wait for a living owner.
 
@@ -163,5 +163,5 @@ def _keep(lock: Lock, mine: Owner, state: Held, stop: threading.Event) -> None:
                 return
             lock.touch(mine)
         except Exception:
-            # A disk or a network may fail for a moment; a lock that stays untouched is taken and found lost.
+            # A disk or network may fail for a moment; if that lasts, another run takes the lock.
             continue

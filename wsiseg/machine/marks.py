@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 GEOJSON_HEAD = b'{"type":"FeatureCollection","features":[\n'
-"""Every GeoJSON file begins with these bytes; ids of version 8 or the end of the file follow."""
+"""Every GeoJSON file starts with these bytes, followed by ids of version 8 or the end of the file."""
 GEOJSON_TAIL = b"\n]}\n"
 _FIRST_FEATURE = re.compile(rb'\{"type":"Feature","id":"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-')
 
 PARQUET_ID_UNIT = "number in labels/nuclei"
-"""What the metadata of the column `id` say of its unit."""
+"""The unit in the metadata of the column `id`."""
 
 PREVIEW = ".preview.jpg"
 """Ending of the picture of a slide."""
@@ -25,12 +25,12 @@ PICTURE_COMMENT = b"wsiseg"
 """Comment of a JPEG, and the software that a PNG names."""
 
 LOG = "wsiseg.log"
-"""Name of the log of an output folder, which is mark enough: lines are only added to it."""
+"""Name of the log of an output folder; it needs no other mark, as lines are only added to it."""
 
 HTML_MARK = b'<meta name="generator" content="wsiseg">'
 SYNTHETIC_MARK = b"Aperio Image Library wsiseg synthetic"
 
-# Tables begin with these columns: summary.csv, metrics.csv of a repeat, a table of `wsiseg evaluate`.
+# First columns of tables: summary.csv, metrics.csv of a repeat, a table of `wsiseg evaluate`.
 _CSV_HEADS = (b"name,path,state,cause,", b"repeat,epoch,channel,score,", b"name,dice,aji,")
 # Entries of run.json of `predict` and of `fit`, and of what `wsiseg evaluate` writes.
 _PREDICT = {"model", "config", "versions", "slides"}
@@ -49,7 +49,7 @@ def has_mark(name: str, open_file: Open) -> bool:
     Parameters
     ----------
     name : str
-        Its name, which tells the kind.
+        Its name, which decides the kind.
     open_file : callable
         Opens it for reading bytes.
     """
@@ -64,7 +64,7 @@ def has_mark(name: str, open_file: Open) -> bool:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether wsiseg made the file or store at a path; what a link leads to is not asked."""
+    """Whether wsiseg made the file or store at a path; links are not followed."""
     if path.is_symlink():
         return False
     if path.is_dir():
@@ -99,12 +99,12 @@ def has_store_mark(metadata: bytes, names: Iterable[str]) -> bool:
 
 
 def stand_in(name: str) -> bytes:
-    """Return the smallest file that carries the mark of its kind, to stand for one that is elsewhere.
+    """Return the smallest file with the mark of its kind, as a stand-in for one that is elsewhere.
 
     Parameters
     ----------
     name : str
-        Of an output that lies beside a store, or in its report.
+        Name of a file beside a store, or in its report.
     """
     geojson = GEOJSON_HEAD + GEOJSON_TAIL
     kinds: dict[str, Callable[[], bytes]] = {
@@ -182,7 +182,7 @@ def _is_parquet(file: IO[bytes]) -> bool:
         schema = pq.read_schema(file)
     except pa.ArrowException:
         return False
-    # A column that somebody added has no unit, nor has any after a turn through pandas.
+    # Columns that somebody added have no unit, and none has after passing through pandas.
     units = [(field.metadata or {}).get(b"unit") for field in schema]
     return None not in units and PARQUET_ID_UNIT.encode() in units
 

@@ -1,4 +1,4 @@
-"""Who holds a lock, and whether they still run."""
+"""The owner of a lock, and whether it is still running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-# A lock that was not touched for so long has a dead owner.
+# A lock that nobody touched for so long has a dead owner.
 STALE_S = 90.0
 
 
@@ -50,7 +50,7 @@ class Owner:
 
     @classmethod
     def read(cls, data: bytes) -> Owner:
-        """Return the owner that a lock names; one who is dead by age only if it cannot be parsed."""
+        """Return the owner that a lock names; if it cannot be parsed, one that only age declares dead."""
         try:
             owner = cls(**json.loads(data))
             return replace(owner, pid=int(owner.pid))
@@ -58,7 +58,7 @@ class Owner:
             return cls("", "", 0, "", "", hashlib.sha256(data).hexdigest())
 
     def as_bytes(self) -> bytes:
-        """Return what a lock of this owner holds."""
+        """Return the content of this owner's lock."""
         return json.dumps(asdict(self)).encode()
 
     @property
@@ -73,7 +73,7 @@ class Owner:
 
 @cache
 def machine_here() -> str:
-    """Return what tells this boot of this machine, and this space of process numbers, from all others."""
+    """Return an identifier of this boot of this machine and of this process namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
@@ -82,13 +82,13 @@ def machine_here() -> str:
 
 
 def process_start(pid: int) -> str:
-    """Return when a process began, in ticks since boot; nothing where that cannot be told."""
+    """Return when a process started, in ticks since boot; empty where that is unknown."""
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 else ""
 
 
 def _stat(pid: int) -> list[str]:
-    """Return what the system says of a process, from its state on; nothing where it says nothing."""
+    """Return the system's record of a process, from its state on; empty where there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

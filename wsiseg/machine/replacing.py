@@ -1,4 +1,4 @@
-"""Which files may be replaced: only those that wsiseg made, and no input of the run."""
+"""Which files may be replaced: only those that wsiseg wrote, and never an input of the run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from wsiseg.errors import StoreError, UsageError
 from wsiseg.machine.marks import is_ours
 from wsiseg.machine.whole import write_whole
 
-# Files that a refusal names.
+# A refusal names at most so many files.
 _NAMED = 10
 
 
 class Files:
-    """Files by what they are, not by their names: links and letter case do not matter.
+    """Files by identity rather than by name: links and letter case do not matter.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def refuse_foreign(targets: Iterable[Path], inputs: Iterable[str | os.PathLike[s
 
 
 def refusal(found: Iterable[Path | str]) -> str:
-    """Return in words that files are in the way which wsiseg does not replace."""
+    """Return the message that names files which wsiseg does not replace."""
     paths = list(map(str, found))
     more = [f"and {len(paths) - _NAMED} more"] if len(paths) > _NAMED else []
     return "\n".join(
@@ -83,7 +83,7 @@ def write_output(target: Path, data: bytes) -> None:
 
 
 def check_free(target: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raise if a target must not be replaced: such a file may have come since the run began.
+    """Raise if a target must not be replaced: such a file may have appeared since the run started.
 
     Raises
     ------

@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return the user's folder for files that can be made again."""
+    """Return the user's folder for files that can be recreated."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def work_folder() -> Path:
-    """Return where slides whose outputs go to a bucket are worked on: WSISEG_WORK, or in the user's cache."""
+    """Return the work folder of outputs in a bucket: WSISEG_WORK, or one in the user's cache."""
     return Path(os.environ.get("WSISEG_WORK") or cache_folder() / "wsiseg").absolute()

@@ -16,9 +16,9 @@ STREAMED = ".partial"
 
 @contextmanager
 def put_whole(target: Path) -> Iterator[Path]:
-    """Give a path beside `target` to write to; it takes the target's place, or goes if something failed.
+    """Give a path beside `target` to write to; it replaces the target, or is deleted after an exception.
 
-    Its name is its own: runs on several hosts, where process numbers repeat, may write to one folder.
+    Its name is unique: runs on several hosts, where process numbers repeat, may share a folder.
     """
     part = target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
     try:
@@ -31,7 +31,7 @@ def put_whole(target: Path) -> Iterator[Path]:
 
 
 def beside(path: Path) -> Path:
-    """Return the hidden name a file is streamed to; what a killed run left there is written over."""
+    """Return the hidden name that a file is streamed to; leftovers of a killed run are overwritten."""
     return path.with_name(f".{path.name}.wsiseg{STREAMED}")
 
 
@@ -49,9 +49,9 @@ def write_whole(target: Path, data: bytes) -> None:
 
 
 def flush(file: IO[bytes]) -> None:
-    """Wait until what was written to a file is on the disk, where the file system can tell."""
+    """Wait until the bytes of a file are on the disk, where the file system supports that."""
     try:
         os.fsync(file.fileno())
-    except OSError as error:  # some network file systems refuse; a full disk must be heard of
+    except OSError as error:  # some network file systems refuse; a full disk must raise
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise

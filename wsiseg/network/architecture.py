@@ -73,7 +73,7 @@ T = TypeVar("T")
 
 
 def through(network: Iterable[L], x: T, apply: Callable[[L, T, T | None], T]) -> T:
-    """Send `x` through the layers of a network.
+    """Pass `x` through the layers of a network.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where networks run: the device that a name means on this machine."""
+"""Resolves the name of a device on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def resolve_device(device: str) -> str:
-    """Return the device that `auto` means here, or the device asked for if it is there.
+    """Return the device to use: the best one for `auto`, else the requested one if it exists.
 
     Parameters
     ----------
@@ -21,11 +21,11 @@ def resolve_device(device: str) -> str:
     Raises
     ------
     UsageError
-        If the device is not there.
+        If the device is unknown or does not exist here.
     """
     base, _, number = device.partition(":")
     if base not in DEVICES or (number and not (base == "cuda" and number.isdigit())):
-        raise UsageError(f"device {device!r} is not known; give one of auto, cpu, cuda, cuda:N, mps")
+        raise UsageError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps")
     if base == "cpu" or (base == "auto" and not may_have_gpu()):
         return "cpu"
     import torch
@@ -36,16 +36,16 @@ def resolve_device(device: str) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     if base == "cuda" and (not torch.cuda.is_available() or int(number or 0) >= torch.cuda.device_count()):
         raise UsageError(
-            f"device {device!r} is not there; {torch.cuda.device_count()} CUDA devices are visible "
+            f"no device {device!r} on this machine, which has {torch.cuda.device_count()} CUDA devices "
             "(`wsiseg doctor` says why; `--device cpu` always works)"
         )
     if base == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device 'mps' is not there; it needs a Mac with an Apple chip: leave --device out")
+        raise UsageError("no device 'mps' on this machine; it needs a Mac with an Apple chip: omit --device")
     return device
 
 
 def may_have_gpu() -> bool:
-    """Whether asking torch, which takes a second to import, could find a GPU."""
+    """Whether torch, which takes a second to import, could find a GPU."""
     if sys.platform == "darwin":
         return True
     drivers = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libamdhip64.so")

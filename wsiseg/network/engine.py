@@ -67,7 +67,7 @@ def make_engine(model: Model, device: str = "auto") -> Engine:
     Raises
     ------
     UsageError
-        If the device is not there.
+        If the device is unknown or does not exist here.
     """
     device = resolve_device(device)
     network = fold(model)
@@ -75,7 +75,7 @@ def make_engine(model: Model, device: str = "auto") -> Engine:
 
 
 class FusedEngine(Engine):
-    """The CPU backend; each window is computed by the thread that asks for it."""
+    """The CPU backend; the thread that asks for a window computes it."""
 
     def __init__(self, network: FoldedNetwork) -> None:
         self.name = kernel_name()
@@ -84,7 +84,7 @@ class FusedEngine(Engine):
     def confidence(
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
     ) -> Confidence:
-        """Return the confidence of a nucleus for each pixel that is wanted."""
+        """Return the confidence of a nucleus for each wanted pixel."""
         return self._network.run(rgb, table, inner)
 
 
@@ -111,7 +111,7 @@ class TorchEngine(Engine):
     def confidence(
         self, rgb: Pixels, table: Confidence, inner: tuple[slice, slice] | None = None
     ) -> Confidence:
-        """Return the confidence of a nucleus for each pixel that is wanted."""
+        """Return the confidence of a nucleus for each wanted pixel."""
         import torch
 
         wanted = inner or (slice(None), slice(None))
@@ -124,7 +124,7 @@ class TorchEngine(Engine):
                 return lane.fetched(self._run(planes)[wanted])
 
     def _run(self, planes: torch.Tensor) -> torch.Tensor:
-        """Return the confidence (H, W) of what the network sees, (1, 3, H, W)."""
+        """Return the confidence (H, W) for an input (1, 3, H, W)."""
         import torch
         from torch.nn import functional
 
@@ -142,7 +142,7 @@ class TorchEngine(Engine):
 
     @contextmanager
     def _lane(self) -> Iterator[_Lane]:
-        """Give a lane that no other thread is on; there come to be as many as there are threads."""
+        """Give a lane that no other thread is using; there will be as many lanes as threads."""
         try:
             lane = self._lanes.get_nowait()
         except queue.Empty:
@@ -154,7 +154,7 @@ class TorchEngine(Engine):
 
 
 class _Lane:
-    """A CUDA stream with page-locked memory: one window's copies go on while others are computed."""
+    """A CUDA stream with page-locked memory: one window is copied while others are computed."""
 
     def __init__(self, device: torch.device) -> None:
         import torch
@@ -174,7 +174,7 @@ class _Lane:
         return held.to(self.device, non_blocking=True)
 
     def fetched(self, confidence: torch.Tensor) -> Confidence:
-        """Return a map of the device as an array, when all that the stream had to do is done."""
+        """Return a map of the device as an array, once the stream has finished."""
         import torch
 
         if self._confidence.numel() < confidence.numel():

@@ -28,7 +28,7 @@ _KERNEL_TRANSFORM = np.array(
 
 
 def kernel_name() -> str:
-    """Return what computes the network on this CPU: where it is the same, results have the same bits."""
+    """Return the name of the kernel on this CPU; equal names mean results with equal bits."""
     try:
         rounds_once = binding.get_host_cpu_features().get("fma", True)
     except RuntimeError:
@@ -37,7 +37,7 @@ def kernel_name() -> str:
 
 
 class FusedNetwork:
-    """A folded network ready to run; several threads may run it at a time, each in memory of its own.
+    """A folded network ready to run; several threads may run it at once, each in its own memory.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class FusedNetwork:
         return out[: shape[0] * shape[1]].reshape(shape)
 
     def _memory(self, floats: int) -> Array:
-        """Return what another window has left behind if it is of this size; new memory otherwise."""
+        """Return memory that another window has released if its size fits; new memory otherwise."""
         try:
             memory = self._idle.get_nowait()
         except queue.Empty:

@@ -116,7 +116,7 @@ def _convolve(
 
 @njit(**_COMPILED)
 def look_up(rgb, table, lines, left):
-    """Write what the network sees, as `network_input` does, to where the stem looks for it."""
+    """Write the network's input, as `network_input` does, to where the stem reads it."""
     height, width, _ = rgb.shape
     for row in range(height):
         for col in range(width):
@@ -129,7 +129,7 @@ def look_up(rgb, table, lines, left):
 
 @njit(**_COMPILED)
 def run_layers(steps, layers, first_weights, weights, biases, memory, cols, edge):
-    """Go through the steps of a plan; `edge` is the first column behind the window."""
+    """Execute the steps of a plan; `edge` is the first column behind the window."""
     outputs = biases.shape[1]
     size = outputs * cols
     seen = np.zeros(SEEN * size, np.float32)

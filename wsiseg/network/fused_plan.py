@@ -1,4 +1,4 @@
-"""In which order the fused kernel makes which rows from which.
+"""The order in which the fused kernel computes rows, and the rows each step reads.
 
 A step makes rows r, r + d, r + 2 d and r + 3 d of a convolution of dilation d, from rows r - d to r + 4
 d. Rows of one residue modulo d depend on each other alone, so each residue is gone through by itself: a

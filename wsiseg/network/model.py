@@ -93,7 +93,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Weights with what their file says of them.
+    """Weights and the settings in their file.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def load_model(path: str | os.PathLike[str] | None = None) -> Model:
     Parameters
     ----------
     path : path-like, optional
-        A model file or the run folder that `fit` left. Left out: the model that ships with wsiseg.
+        A model file or a run folder of `fit`. If omitted, the model that ships with wsiseg.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def load_model(path: str | os.PathLike[str] | None = None) -> Model:
 
 
 def parse_model(data: bytes, name: str) -> Model:
-    """Return the model in the bytes of a model file; `name` is what errors call it."""
+    """Return the model in the bytes of a model file; errors refer to it by `name`."""
     try:
         header = _metadata(data)
         weights = safetensors.numpy.load(data)

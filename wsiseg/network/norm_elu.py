@@ -1,4 +1,4 @@
-"""Batch norm and ELU in one go on a CPU, channels last.
+"""Batch norm and ELU in one pass on a CPU, channels last.
 
 torch adds a channel up in single precision, pixel after pixel, when channels lie last in memory: over 900,000
 pixels its gradients are then a thousand times further from the truth than single precision has to be.
@@ -93,7 +93,7 @@ class _NormElu(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor | None, norm: nn.BatchNorm2d
     ) -> Tensor:
-        """Normalise, activate, add, and remember what the way back needs."""
+        """Normalise, activate, add, and keep what the gradient needs."""
         channels, count = x.shape[1], x.numel() // x.shape[1]
         values = _flat(x)
         # Sums of differences to a value of each channel: squares of large values would cost digits.

@@ -16,7 +16,7 @@ TRIM_PX = 256
 
 
 def computed_boxes(blocks: Grid, tissue: Tissue, scale_l0: float) -> dict[tuple[int, int], Box]:
-    """Return the part of each block that the network computes, by row and column; without blocks off tissue.
+    """Return the part of each block that the network computes, by row and column; none off tissue.
 
     Parameters
     ----------

@@ -146,7 +146,7 @@ class ChunkFiles:
 
 
 def _index(parts: list[bytes]) -> bytes:
-    """Return the index of a shard: where each chunk begins and how long it is, and a checksum."""
+    """Return the index of a shard: where each chunk starts and how long it is, and a checksum."""
     spans = np.full((len(parts), 2), ABSENT, "<u8")
     start = 0
     for number, part in enumerate(parts):
@@ -163,7 +163,7 @@ def _checksum(data: bytes | memoryview) -> bytes:
 
 @dataclass(frozen=True)
 class StateFiles:
-    """One state a place, each in a file of its own, so that no two workers ever write the same one.
+    """One state per place, each in a file of its own, so that two workers never write the same file.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class StateFiles:
     shape: tuple[int, ...]
 
     def all(self) -> npt.NDArray[np.uint8]:
-        """Return all of them, uint8 of shape (rows, columns); `State.TODO` where there is no file."""
+        """Return all states, uint8 of shape (rows, columns); `State.TODO` where there is no file."""
         found = np.zeros(self.shape, np.uint8)
         for row in _numbered(self.folder / "c"):
             for col in _numbered(row):
@@ -185,14 +185,14 @@ class StateFiles:
         return found
 
     def at(self, row: int, col: int) -> State:
-        """Return that of one place."""
+        """Return the state of one place."""
         try:
             return State(_one_byte(_file(self.folder, row, col)))
         except FileNotFoundError:
             return State.TODO
 
     def mark(self, row: int, col: int, state: State) -> None:
-        """Set that of one place, which is not TODO."""
+        """Set the state of one place, which is not TODO."""
         _put(_file(self.folder, row, col), [bytes([state])])
 
 
@@ -209,7 +209,7 @@ def _one_byte(path: Path) -> int:
 def _put(path: Path, parts: list[bytes]) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name that Zarr would give it too, so that what a killed run leaves is known.
+    # Zarr would use the same name, so that leftovers of a killed run can be recognised.
     beside = path.with_suffix(f".{uuid4().hex}.partial")
     try:
         with beside.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Whether a store with which something went wrong is damaged: then that is the cause, and not a defect."""
+"""Finds out after an error whether a store is damaged: then that is the cause, not a bug."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def damage_named(*stores: Path) -> Iterator[None]:
-    """Turn what goes wrong inside into a DamageError if one of the stores is damaged.
+    """Turn an exception in the block into a DamageError if one of the stores is damaged.
 
     Parameters
     ----------
     *stores : Path
-        Looked through, every byte, only after something went wrong.
+        Read completely, and only after an exception.
 
     Raises
     ------
     DamageError
-        With the cause; other exceptions pass if no store is damaged.
+        With the cause; if no store is damaged the exception passes.
     """
     try:
         yield
@@ -42,13 +42,13 @@ def damage_named(*stores: Path) -> Iterator[None]:
             cause = damage_in(path)
             if cause is not None:
                 raise DamageError(
-                    f"{path}: is damaged ({cause}); make it again with `wsiseg predict --overwrite`"
+                    f"{path}: is damaged ({cause}); replace it with `wsiseg predict --overwrite`"
                 ) from error
         raise
 
 
 def damage_in(path: Path) -> str | None:
-    """Return what is wrong with a store as one short line, None where nothing is, or no store."""
+    """Return what is wrong with a store in one short line; None if nothing is wrong, or there is no store."""
     if not path.is_dir():
         return None
     try:
@@ -62,7 +62,7 @@ def damage_in(path: Path) -> str | None:
 
 
 def _read_through(path: Path) -> None:
-    """Read everything in a store; raise anything that is wrong."""
+    """Read everything in a store; raise if anything is wrong."""
     from wsiseg.store.slide_store import SlideStore
 
     store = SlideStore(path)
@@ -93,7 +93,7 @@ def _read_through(path: Path) -> None:
 
 
 def _read_work(store: SlideStore) -> None:
-    """Read what a store holds while its slide is worked on."""
+    """Read what a store holds while its slide is processed."""
     import numpy as np
     import pyarrow as pa
 

@@ -14,20 +14,18 @@ def open_finished(path: Path) -> SlideStore:
     Raises
     ------
     StoreError
-        If there is none at the path, with what may have been meant.
+        If there is none at the path; the message names what may have been meant.
     """
     if not (path / "zarr.json").is_file():
         raise StoreError(_no_store(path))
     store = SlideStore(path.resolve())
     if not store.is_complete:
-        raise StoreError(
-            f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
-        )
+        raise StoreError(f"{path}: the slide is not finished; repeat `wsiseg predict` to resume it")
     return store
 
 
 def store_at(path: Path) -> Path:
-    """Return the store that is meant by a path: itself, or the only one in a folder of outputs."""
+    """Return the store that a path means: itself, or the only one in a folder of outputs."""
     found = [] if (path / "zarr.json").exists() else [*path.glob("*.zarr")]
     return found[0] if len(found) == 1 else path
 
@@ -35,7 +33,7 @@ def store_at(path: Path) -> Path:
 def _no_store(path: Path) -> str:
     unfinished = path.with_name(f"{path.name}.unfinished")
     if unfinished.exists():
-        return f"{path}: the slide is not finished; run the same `wsiseg predict` again to resume it"
+        return f"{path}: the slide is not finished; repeat `wsiseg predict` to resume it"
     found = sorted(path.glob("*.zarr") if path.is_dir() else path.parent.glob("*.zarr"))
     listed = [*map(str, found[:3]), *(["..."] if len(found) > 3 else [])]
     near = f"; there {'is' if len(found) == 1 else 'are'} {', '.join(listed)}" if found else ""

@@ -1,4 +1,4 @@
-"""What a store is of: slide, model and settings; runs share a store only where all of it is the same."""
+"""The identity of a store: slide, model and settings; runs share a store only if all of it is equal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FrameInfo:
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be the same for two runs to share a store.
+    """What must be equal for two runs to share a store.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Identity:
     tissue: Mapping[str, Any]
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Return in words where a stored identity differs."""
+        """Return, as text, where a stored identity differs."""
         mine = _flat(json.loads(json.dumps(asdict(self))))
         theirs = _flat(stored)
         return [
@@ -52,7 +52,7 @@ class Identity:
         ]
 
 
-# Entries that are hashes: nobody reads these.
+# Entries that are hashes, which mean nothing to a reader.
 _HASHED = {
     "model": "another model",
     "slide": "another slide, or its file has changed",

@@ -1,4 +1,4 @@
-"""The arrays and metadata of a new store: OME-Zarr 0.5 for any reader, status and work for ourselves."""
+"""The arrays and metadata of a new store: OME-Zarr 0.5 for any reader, status and work for wsiseg."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wsiseg.store.states import Progress, Stage, State
 from wsiseg.tiles import Grid
 
 CHUNK_PX = 512
-# Pyramid levels end when the longer side fits this.
+# The coarsest pyramid level is the first whose longer side fits this.
 COARSEST_PX = 512
 
 
@@ -41,7 +41,7 @@ def create_store(
     Parameters
     ----------
     pixels : SlideStore, optional
-        Another store of the slide, whose confidence and stain the new one has, see `SlideStore`.
+        Another store of the slide, whose confidence and stain the new one shares (see `SlideStore`).
     """
     with new_store(path, identity, tissue, tile_px, dict(provenance)):
         pass
@@ -59,7 +59,7 @@ def new_store(
 ) -> Iterator[None]:
     """Create the empty arrays of a store, which appears when the block ends.
 
-    It is made beside its place and renamed: a run killed here, or an exception in the block, leaves nothing
+    It is written beside its place and renamed: a killed run, or an exception in the block, leaves nothing
     that looks like a store.
 
     Parameters
@@ -167,7 +167,7 @@ def _level_shapes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _divisor(tile_px: int) -> int:
-    """Return the largest chunk of at most CHUNK_PX that parts a tile evenly, or the whole tile."""
+    """Return the largest chunk of at most CHUNK_PX that divides a tile evenly, or the whole tile."""
     near = [n for n in range(CHUNK_PX // 2, CHUNK_PX + 1) if tile_px % n == 0]
     return near[-1] if near else tile_px
 
@@ -195,7 +195,7 @@ def _write_tissue(group: zarr.Group, tissue: Tissue) -> None:
 
 
 def _states(group: zarr.Group, path: str, shape: tuple[int, ...]) -> None:
-    # One byte a file, so that workers that finish neighbouring tiles never write the same file.
+    # One byte per file, so that workers on neighbouring tiles never write the same file.
     group.create_array(
         path,
         shape=shape,

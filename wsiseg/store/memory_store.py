@@ -110,7 +110,7 @@ class MemoryStore(SlideStore):
 
     @property
     def measurements(self) -> str:
-        """See `SlideStore.measurements`."""
+        """What is measured of each nucleus: basic or all."""
         return self._measurements
 
     def states(self, stage: Stage, level: int = 0) -> StateFiles:

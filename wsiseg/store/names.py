@@ -1,4 +1,4 @@
-"""Where things are inside a store; nothing else knows these paths."""
+"""The paths inside a store; no other module knows them."""
 
 from __future__ import annotations
 

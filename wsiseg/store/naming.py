@@ -1,4 +1,4 @@
-"""Which name a slide's outputs have in a folder that may hold those of another slide of the same name."""
+"""Which name a slide's outputs get in a folder that may hold a different slide of the same name."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ def outputs_of(
     gzip: bool,
     taken: frozenset[str] = frozenset(),
 ) -> Outputs:
-    """Return the outputs of a slide: those it has already under any of its names, else the first free name.
+    """Return the outputs of a slide: existing ones under any of its names, else the first free name.
 
-    A slide is the same if its path is, or what is in the file; so the name of a slide never changes, and a
-    slide never meets the outputs of another.
+    A slide is recognised by its path or its content; so the name of a slide never changes, and a
+    slide never gets the outputs of another.
 
     Parameters
     ----------
     source : SlideSource
         The slide as the user named it.
     fingerprint : str or None
-        Of what is in the slide; None as long as it is not open.
+        Fingerprint of the slide's content; None if it is not open.
     folder : Path
         The output folder.
     gzip : bool
         Whether the GeoJSON is compressed.
     taken : frozenset of str
-        Names that other slides are being worked on under.
+        Names under which other slides are being processed.
     """
     every = [Outputs(folder, name, gzip) for name in possible_names(source)]
     there = [_slide_there(outputs) for outputs in every]
@@ -50,7 +50,7 @@ def outputs_of(
 
 
 def _slide_there(outputs: Outputs) -> tuple[str | None, str | None] | None:
-    """Return path and fingerprint of the slide whose store has the name; no words where it does not say."""
+    """Return path and fingerprint of the slide whose store has the name; None for what it does not record."""
     for path in (outputs.store, outputs.unfinished):
         if path.exists():
             try:

@@ -1,4 +1,4 @@
-"""The nuclei of a store as they are written: numbered, each with what only the whole slide tells of it."""
+"""The nuclei of a store as they are written: numbered, with the measurements that need the whole slide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the records of tiles to numbered nuclei: the ids 1..N, in an order that no tiling changes."""
+"""Numbers the nuclei in the tiles' records: ids 1..N, in an order that does not depend on the tiles."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from wsiseg.store.states import Stage, State
 # The tables of a tile, and the columns with the pixel that marks each nucleus.
 NUCLEI, MARKERS = "nuclei", "markers"
 MARKER = ("marker_row", "marker_col")
-# Side of the squares in whose order nuclei are numbered.
+# Nuclei are numbered square by square of this side.
 SQUARE_PX = 2048
 
 
 def marker_keys(table: pa.Table, width: int) -> npt.NDArray[np.int64]:
-    """Return the keys that order nuclei: by square of SQUARE_PX, row and column; the same for any tiling.
+    """Return keys that sort nuclei by square of SQUARE_PX, row and column; the same for any tiles.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from uuid import uuid4
 from wsiseg.machine.marks import PREVIEW, is_ours
 from wsiseg.machine.whole import STREAMED
 
-# Endings of a slide's store, when all is there and before, and the folder of the slides' reports.
+# Endings of a finished and an unfinished store, and the folder of the slides' reports.
 STORE, UNFINISHED = ".zarr", ".zarr.unfinished"
 REPORTS = "report"
 INDEX = PAGE = "index.html"
@@ -34,12 +34,12 @@ class Outputs:
 
     @property
     def unfinished(self) -> Path:
-        """The store while the slide is worked on."""
+        """The store while the slide is processed."""
         return self.folder / f"{self.name}{UNFINISHED}"
 
     @property
     def scratch(self) -> Path:
-        """A store for nuclei that are found again from the finished one."""
+        """A temporary store for nuclei found anew from the finished one."""
         return self.folder / f".{self.name}.again.part"
 
     @property
@@ -54,33 +54,33 @@ class Outputs:
 
     @property
     def preview(self) -> Path:
-        """The picture, whose name no slide has."""
+        """The picture; no slide can have its name."""
         return self.folder / f"{self.name}{PREVIEW}"
 
     @property
     def files(self) -> list[Path]:
-        """What is beside the store: polygons, table, preview, and page and thumbnail of the report."""
+        """All files beside the store: polygons, table, preview, and page and thumbnail of the report."""
         report = self.folder / REPORTS / self.name
         return [self.geojson, self.parquet, self.preview, report / PAGE, report / THUMBNAIL]
 
     def geojson_files(self) -> list[Path]:
-        """Return the GeoJSON files that are there: one, or the parts that `--split` made."""
+        """Return the existing GeoJSON files: one, or the parts that `--split` wrote."""
         ending = self.geojson.name.removeprefix(self.name)
         parts = self.folder.glob(f"{escape(self.name)}.part[0-9][0-9]*{ending}")
         return [*sorted(parts), *filter(Path.exists, [self.geojson])]
 
     def missing(self) -> list[Path]:
-        """Return the files beside the store that are not there."""
+        """Return the missing files beside the store."""
         missing = [] if self.geojson_files() else [self.geojson]
         return missing + [file for file in (self.parquet, self.preview) if not file.exists()]
 
     @property
     def lock(self) -> Path:
-        """There while a run works on the slide."""
+        """Exists while a run is processing the slide."""
         return self.folder / f".{self.name}.lock"
 
     def remove(self) -> None:
-        """Delete what wsiseg made of this slide; a store is gone by its name first, never there in part."""
+        """Delete what wsiseg wrote for this slide; a store is renamed before its files are deleted."""
         for store in (self.store, self.unfinished):
             if store.is_dir() and is_ours(store):
                 _put_away(store)
@@ -91,13 +91,13 @@ class Outputs:
         self.remove_leftovers()
 
     def remove_torso(self) -> None:
-        """Delete an unfinished store without its metadata: what went on being written when it was removed."""
+        """Delete an unfinished store without metadata, left when a store was deleted during writing."""
         torso = self.unfinished.is_dir() and not (self.unfinished / "zarr.json").exists()
         if torso and is_ours(self.unfinished):
             _put_away(self.unfinished)
 
     def remove_leftovers(self) -> None:
-        """Delete what runs that were killed had begun to write."""
+        """Delete partial files of runs that were killed."""
         name = escape(self.name)
         endings = (
             f"{UNFINISHED}.*.part",

@@ -1,4 +1,4 @@
-"""The Zarr store of one slide: OME-Zarr 0.5 when finished, and the state of the work while it is not.
+"""The Zarr store of one slide: OME-Zarr 0.5 when finished, with the state of the work until then.
 
 `OUT/<name>.zarr.unfinished` is renamed to `OUT/<name>.zarr` when everything in it is complete.
 """
@@ -43,7 +43,7 @@ class SlideStore:
     path : path-like
         The store's folder.
     pixels : SlideStore, optional
-        Another store of the slide, whose confidence, stain and network states are taken in place of its own.
+        Another store of the slide, whose confidence, stain and network states replace its own.
     """
 
     def __init__(self, path: str | os.PathLike[str], pixels: SlideStore | None = None) -> None:
@@ -63,7 +63,7 @@ class SlideStore:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """What the root attributes say of the run."""
+        """What the root attributes record about the run."""
         stored = self.root.attrs.asdict().get("wsiseg")
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise StoreError(
@@ -84,7 +84,7 @@ class SlideStore:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the slide that it is of."""
+        """Fingerprint of the slide."""
         return str(self.provenance["identity"]["slide"])
 
     @cached_property
@@ -120,7 +120,7 @@ class SlideStore:
 
     @cached_property
     def computed_boxes(self) -> dict[tuple[int, int], Box]:
-        """The part of each block that the network computes, by row and column; without blocks off tissue."""
+        """The part of each block that the network computes, by row and column; none off tissue."""
         return computed_boxes(self.blocks, self.tissue, self.frame.scale_l0)
 
     @cached_property
@@ -142,14 +142,14 @@ class SlideStore:
 
     @cached_property
     def planes(self) -> tuple[ChunkFiles, ...]:
-        """Haematoxylin, eosin and grey level (see `stain_planes`), uint8; none where basics are measured."""
+        """Haematoxylin, eosin and grey level (see `stain_planes`), uint8; empty with basic measurements."""
         if self._pixels is not None:
             return self._pixels.planes
         return tuple(map(self._image, names.PLANES)) if self.measurements == "all" else ()
 
     @cached_property
     def tile_labels(self) -> ChunkFiles:
-        """Labels as each tile numbers them, from 1, uint32; gone when the slide is finished."""
+        """Labels as each tile numbers them, from 1, uint32; deleted when the slide is finished."""
         return self._image(names.TILE_LABELS)
 
     def states(self, stage: Stage, level: int = 0) -> StateFiles:
@@ -167,7 +167,7 @@ class SlideStore:
 
     @cached_property
     def tissue(self) -> Tissue:
-        """What is computed."""
+        """Where nuclei are looked for."""
         stored = self.array(names.TISSUE)
         scale_l0 = float(stored.attrs["scale_l0"])  # type: ignore[arg-type]
         parts = np.asarray(stored[:])
@@ -194,7 +194,7 @@ class SlideStore:
         return ChunkFiles.of(self.path / name, self.array(name))
 
     def is_same_as(self, other: SlideStore) -> bool:
-        """Whether this folder is there and holds what `other` read from it before."""
+        """Whether this folder exists and holds what `other` has read from it."""
         needed = [names.confidence(0), names.HAEMATOXYLIN, names.labels(0)]
         try:
             if not other.is_complete:
@@ -206,7 +206,7 @@ class SlideStore:
             return False
 
     def write_records(self, row: int, col: int, tables: Mapping[str, pa.Table]) -> None:
-        """Write a tile's tables (whole or not at all)."""
+        """Write a tile's tables, each whole or not at all."""
         import pyarrow as pa
 
         for name, table in tables.items():
@@ -232,7 +232,7 @@ class SlideStore:
         return self.path / names.RECORDS / f"{row}-{col}.{name}.arrow"
 
     def write_keys(self, keys: npt.NDArray[np.int64]) -> None:
-        """Keep the sorted keys of all nuclei for the workers that paint labels."""
+        """Store the sorted keys of all nuclei for the workers that paint labels."""
         with put_whole(self.path / names.KEYS) as beside, beside.open("wb") as file:
             np.save(file, keys, allow_pickle=False)
         self.__dict__.pop("keys", None)
@@ -244,14 +244,14 @@ class SlideStore:
         return stored
 
     def note_failure(self, row: int, col: int, cause: str) -> None:
-        """Keep why a block stays empty; no two workers write the same file."""
+        """Record why a block stays empty; no two workers write the same file."""
         folder = self.path / names.FAILURES
         folder.mkdir(parents=True, exist_ok=True)
         failure = {"row": row, "col": col, "cause": cause}
         write_whole(folder / f"{row}-{col}.json", json.dumps(failure).encode())
 
     def failures(self) -> list[dict[str, Any]]:
-        """Return the blocks that stay empty with their causes, in raster order; of an unfinished store."""
+        """Return the blocks that stay empty with their causes, in raster order; for an unfinished store."""
         found = [
             json.loads(file.read_text(encoding="utf-8"))
             for file in (self.path / names.FAILURES).glob("*.json")
@@ -259,11 +259,11 @@ class SlideStore:
         return sorted(found, key=lambda failure: (failure["row"], failure["col"]))
 
     def note(self, name: str, value: Mapping[str, Any]) -> None:
-        """Keep what a later run must know to resume."""
+        """Record what a later run must know to resume."""
         write_whole(self.path / names.WORK / f"{name}.json", json.dumps(value).encode())
 
     def noted(self, name: str) -> dict[str, Any] | None:
-        """Return what was kept, or None."""
+        """Return what was recorded, or None."""
         try:
             found: dict[str, Any] = json.loads((self.path / names.WORK / f"{name}.json").read_bytes())
         except FileNotFoundError:
@@ -276,14 +276,14 @@ class SlideStore:
         self.root.attrs["wsiseg"] = self.provenance
 
     def remove_work(self) -> None:
-        """Delete what only an unfinished store needs."""
+        """Delete the files that only an unfinished store needs."""
         shutil.rmtree(self.path / names.WORK, ignore_errors=True)
         for leftover in self.path.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
 
 
 def _maker(stored: Any) -> str:
-    """Say by whom a store was made that is not of our format."""
+    """Return, as text, who wrote a store of another format."""
     if not isinstance(stored, dict):
         return "a Zarr store, but not of wsiseg"
     by = stored.get("versions", {}).get("wsiseg", "of another version")

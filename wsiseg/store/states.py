@@ -1,4 +1,4 @@
-"""How far the work on a slide is: the stages, and the state of each block, tile or shard of one."""
+"""The progress of a slide: its stages, and the state of each block, tile or shard."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class State(IntEnum):
 
     TODO = 0
     DONE = 1
-    # Could not be read; stays empty.
+    # Could not be read, stays empty.
     FAILED = 2
 
 
 class Stage(StrEnum):
-    """What is computed of a slide, one status array each; of the pyramids one for each level from 1."""
+    """The stages of a slide, with one status array each; pyramids have one for each level from 1."""
 
     NETWORK = "network"
     OBJECTS = "objects"
@@ -35,7 +35,7 @@ class Key(NamedTuple):
 
 
 class Progress(StrEnum):
-    """How far a store is, as its root attributes say it."""
+    """The progress of a store, as its root attributes record it."""
 
     UNFINISHED = "unfinished"
     COMPLETE = "complete"
