@@ -1,4 +1,4 @@
-"""The command `wsiseg`, which listens to signals before anything that takes time is imported."""
+"""The command `wsiseg`; handles signals before any slow import."""
 
 from __future__ import annotations
 

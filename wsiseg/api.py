@@ -1,4 +1,4 @@
-"""The Python face of wsiseg: what the command line does, with the same names."""
+"""The Python interface of wsiseg: what the command line does, with the same names."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def predict(
     model : path-like or Model, optional
         A model file or run folder; the model that ships with wsiseg if left out.
     slide_mpp : float, optional
-        Micrometres per level-0 pixel of slides that do not say it themselves.
+        Micrometres per level-0 pixel of slides that do not record it.
     force_slide_mpp : bool
-        Whether the resolution given by the user stands even where a slide says something else.
+        Whether `slide_mpp`, or a list's value, overrules the resolution that a slide records.
     threshold : float, optional
         Confidence from which a pixel is nucleus, 0 to 1; the slide's own if left out.
     min_area, certainty, no_splitting, simplify
@@ -90,9 +90,9 @@ def predict(
     tile_size, workers, device, reader, scheduler, overwrite, gzip, split
         As in `PredictConfig`, which has the defaults.
     config : PredictConfig, optional
-        All settings at once; those given by name overrule it.
+        All settings at once; those given by name override it.
     observer : PredictObserver, optional
-        Is told of the progress; in a notebook a progress bar is shown if it is left out.
+        Is informed of progress; if omitted, a notebook shows a progress bar.
 
     Returns
     -------
@@ -184,9 +184,9 @@ def fit(
         Folder of labels, matched by name. With them epoch, channel, polarity and repeat are chosen by Dice,
         as in the paper; they never train. Without them, by agreement with the haematoxylin stain.
     slide_mpp : float, optional
-        Micrometres per level-0 pixel of slides that do not say it themselves.
+        Micrometres per level-0 pixel of slides that do not record it.
     force_slide_mpp : bool
-        Whether the resolution given by the user stands even where a slide says something else.
+        Whether `slide_mpp`, or a list's value, overrules the resolution that a slide records.
     label_images : path-like or sequence of path-like, optional
         Images of the labels, where they are not those of `slides`: what is trained on slides can be chosen by
         labelled fields of others. Their resolution is given as that of slides is.
@@ -202,7 +202,7 @@ def fit(
         All settings at once, the preset `default` if left out; those given by name overrule it. A preset
         given by name replaces its training.
     observer : Observer, optional
-        Is told of the progress; in a notebook a progress bar is shown if it is left out.
+        Is informed of progress; if omitted, a notebook shows a progress bar.
 
     Returns
     -------
@@ -274,7 +274,7 @@ def _fit_observer(training: TrainingConfig) -> FitObserver:
 
 
 def reselect(output: PathLike, select: str) -> Choice:
-    """Put another channel or repeat of a run into its model file, and draw its report again.
+    """Put another channel or repeat of a run into its model file, and redraw its report.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def reselect(output: PathLike, select: str) -> Choice:
     Returns
     -------
     Choice
-        What is the model now.
+        The model as it is now.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What can be set, one frozen dataclass a stage; they are saved whole with every output."""
+"""The settings, one frozen dataclass per stage; they are saved whole with every output."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ObjectsConfig:
         How far the mean confidence of a nucleus of 25 um2 must lie above the threshold, as a share of what is
         left up to 1; smaller ones need more, larger ones less, see `wsiseg.objects.certainty`. 0 keeps all.
     split : bool
-        Whether touching nuclei are parted.
+        Whether touching nuclei are split.
     measurements : {"basic", "all"}
         What is measured of each nucleus, see `wsiseg.objects.records`.
     simplify_um : float
@@ -70,12 +70,12 @@ class ObjectsConfig:
     hole_area_um2 : float
         Holes up to this area are filled.
     deepest_um : float
-        Distances to the background count up to here: necks wider than twice this part nothing, and what is
-        wider than four times this (40 um) is parted somewhere.
+        Distances to the background count up to here: necks wider than twice this split nothing, and what is
+        wider than four times this (40 um) is split somewhere.
     shallowest_um : float
         A nucleus is at least this deep (half its width) somewhere.
     neck : float
-        Touching nuclei are parted where the depth falls below this share of the smaller one's depth.
+        Touching nuclei are split where the depth falls below this share of the smaller one's depth.
     peak_box : float
         How far around its middle, in units of its depth, a nucleus is looked at to find out whether it is
         part of a larger one.
@@ -120,7 +120,7 @@ class PredictConfig:
     scheduler : str or None
         Address of a running Dask scheduler; None computes in threads of this process.
     overwrite : bool
-        Whether outputs of other settings are replaced.
+        Whether outputs made with other settings are replaced.
     gzip : bool
         Whether the GeoJSON is compressed (`.geojson.gz`).
     split : int or None

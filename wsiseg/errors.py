@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def shown(text: str) -> str:
-    r"""Return text for a terminal: what breaks the line, moves the cursor or is no character is escaped.
+    r"""Return text for a terminal: line breaks, control characters and invalid characters are escaped.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class LabelError(WsisegError):
 
 
 class StoreError(WsisegError):
-    """An output cannot be written, or holds something else than was asked for."""
+    """An output cannot be written, or holds something other than requested."""
 
 
 class DamageError(StoreError):
-    """A store is damaged: what is in its files is not what was written."""
+    """A store is damaged: its files do not hold what was written."""
 
 
 class ClusterError(WsisegError):
-    """A Dask cluster cannot compute what it was asked for, or is gone."""
+    """A Dask cluster cannot compute the tasks, or is gone."""

@@ -64,7 +64,7 @@ def numbered(file: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
 
 
 def _one_band(file: Path, values: Values) -> Values:
-    """Return (H, W) from (H, W[, bands]); grey written as RGB is taken, colour codes are refused."""
+    """Return (H, W) from (H, W[, bands]); grey stored as RGB is accepted, colour codes are refused."""
     if values.ndim == 2:
         return values
     bands = values[..., :3] if values.shape[-1] >= 3 else values[..., :1]
@@ -84,7 +84,7 @@ def read_png(file: Path, shape: Shape | None) -> Values:
 
     try:
         with warnings.catch_warnings():
-            # The size is checked below, in words.
+            # The size is checked below, with a message of our own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=["PNG"]) as picture:
                 check_shape(file, (picture.height, picture.width), shape)
@@ -145,7 +145,7 @@ def read_mat(file: Path, shape: Shape | None) -> Values:
         values: Any = io.loadmat(file, variable_names=["inst_map"])["inst_map"]
     except NotImplementedError:
         raise LabelError(
-            f"{file}: a MATLAB 7.3 file, which is not read; save it again with `-v7` (MATLAB) "
+            f"{file}: a MATLAB 7.3 file, which is not supported; save it with `-v7` (MATLAB) "
             "or scipy's savemat"
         ) from None
     except LabelError:

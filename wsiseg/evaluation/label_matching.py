@@ -105,9 +105,7 @@ def match_labels(sources: Iterable[object], folder_or_file: str | os.PathLike[st
     elif place.is_dir():
         candidates = label_files(place)
     else:
-        raise LabelError(
-            f"{place}: not a kind of label file that is known (.png .tif .npy .xml .mat .geojson)"
-        )
+        raise LabelError(f"{place}: not a known kind of label file (.png .tif .npy .xml .mat .geojson)")
     found = {}
     for name, path in images:
         label = _best(name, path, candidates)

@@ -52,7 +52,7 @@ def _described(file: Path, group: Any) -> Any:
     """Return what wsiseg recorded of its run; a store that is not finished is refused."""
     described = group.attrs.get("wsiseg")
     if isinstance(described, dict) and described.get("state") == "unfinished":
-        raise LabelError(f"{file}: not finished; run the same `wsiseg predict` again, it goes on from there")
+        raise LabelError(f"{file}: not finished; repeat `wsiseg predict` to resume it")
     return described
 
 

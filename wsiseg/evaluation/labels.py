@@ -75,7 +75,7 @@ def load_labels(path: str | os.PathLike[str], shape: Shape | None = None) -> Lab
     kind = kind_of(file)
     if kind is None:
         raise LabelError(
-            f"{file}: not a kind of label file that is known; give masks or label images (.png, .tif, .npy), "
+            f"{file}: not a known kind of label file; give masks or label images (.png, .tif, .npy), "
             "MoNuSeg .xml, CoNSeP .mat, QuPath .geojson or a .zarr of wsiseg"
         )
     if not file.exists():

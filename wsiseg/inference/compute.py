@@ -24,7 +24,7 @@ class Tally:
     Parameters
     ----------
     observer : PredictObserver
-        Is informed of each task.
+        Called after each task.
     """
 
     def __init__(self, observer: PredictObserver) -> None:

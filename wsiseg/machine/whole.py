@@ -11,7 +11,7 @@ from typing import IO
 from uuid import uuid4
 
 STREAMED = ".partial"
-"""Ending of what is being streamed by a writer that has the place for itself (see `wsiseg.machine.locks`)."""
+"""Ending of files being streamed by the only writer of their place (see `wsiseg.machine.locks`)."""
 
 
 @contextmanager

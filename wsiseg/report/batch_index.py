@@ -18,7 +18,7 @@ from wsiseg.report.thumbnail import report_folder
 from wsiseg.store.outputs import INDEX, PAGE, REPORTS, STORE, THUMBNAIL, Outputs
 from wsiseg.store.slide_store import SlideStore
 
-# Causes can be long: a million bytes a cell are a file that is not ours.
+# Causes can be long, but a cell of a million bytes means that the file is not wsiseg's.
 csv.field_size_limit(min(sys.maxsize, 1 << 20))
 COLUMNS = (
     ("name", "slide", "text"),
@@ -124,7 +124,7 @@ def _row(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_store(path: Path) -> dict[str, Any]:
-    """Return what a store says of itself, for a slide that the summary does not know."""
+    """Return what a store records about itself, for a slide that the summary does not list."""
     name = path.name.removesuffix(STORE)
     try:
         summary = dict(SlideStore(path).provenance.get("summary") or {})
@@ -153,7 +153,7 @@ def _totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _settings(run: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """Return what is told of the last run: model, settings that matter, versions."""
+    """Return what the page shows of the last run: model, main settings, versions."""
     model, config = run.get("model"), run.get("config")
     if not isinstance(model, dict) or not isinstance(config, dict):
         return []
@@ -174,7 +174,7 @@ def _time(text: object) -> str:
 
 
 def _objects(values: object) -> str:
-    """Return how confidence became nuclei; run.json knows the rest."""
+    """Return how confidence became nuclei; run.json has the rest."""
     if not isinstance(values, dict):
         return ""
     threshold = values.get("threshold")
@@ -183,7 +183,7 @@ def _objects(values: object) -> str:
             f"threshold {'of the model or the slide' if threshold is None else threshold}",
             f"{number(_float(values.get('min_area_um2')))} µm² or larger",
             f"certainty {number(_float(values.get('certainty')))} or more",
-            "touching ones parted" if values.get("split") else "touching ones in one piece",
+            "touching nuclei split" if values.get("split") else "touching nuclei not split",
             f"outlines exact to {number(_float(values.get('simplify_um')))} µm",
         ]
     )

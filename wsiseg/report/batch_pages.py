@@ -1,4 +1,4 @@
-"""The pages of an output folder: made while a batch runs, or again from what it left."""
+"""The pages of an output folder: made while a batch runs, or rebuilt from its files."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from wsiseg.slides.overview import Overview
 from wsiseg.store.outputs import INDEX, PAGE, REPORTS, Outputs
 from wsiseg.store.slide_store import SlideStore
 
-# While a batch goes on its table is written again at most this often.
+# During a batch its table is rewritten at most this often.
 INDEX_EVERY_S = 20.0
 
 
 class BatchPages(Pages):
     """Draws previews, and makes the pages of slides while the batch works on the next ones.
 
-    A page that cannot be made stops nothing else.
+    A page that cannot be made does not stop the run.
 
     On leaving the ``with`` block the pages that wait are made and the table is written; after an exception
-    only the page in the making is, and `wsiseg report` or the same run again makes the others.
+    only the current page is, and `wsiseg report` or a repeated run makes the others.
 
     Parameters
     ----------
     folder : Path
         The output folder.
     reader : str
-        With which slides are opened.
+        Library that opens the slides.
     warn : callable
-        Is told of pages that could not be made.
+        Called with the problem of a page that could not be made.
     """
 
     def __init__(self, folder: Path, reader: str, warn: Callable[[str], None]) -> None:
@@ -64,7 +64,7 @@ class BatchPages(Pages):
         draw_preview(store, thumbnail, path)
 
     def add(self, report: SlideReport) -> None:
-        """Queue the page of a finished slide; one that was skipped keeps a page newer than its table."""
+        """Queue the page of a finished slide; a skipped slide keeps a page that is newer than its table."""
         if report.state in ("done", "incomplete", "skipped"):
             self._pool.submit(
                 self._make, Outputs(self._folder, report.name), report.seconds, report.state == "skipped"
@@ -81,7 +81,7 @@ class BatchPages(Pages):
     def _guarded(self, make: Callable[[], object]) -> None:
         try:
             make()
-        except Exception as error:  # what is computed matters more than its page
+        except Exception as error:  # results matter more than their pages
             self._warn(f"a page of the report could not be made: {error}")
 
 
@@ -91,16 +91,16 @@ Problem = WsisegError | OSError
 def rebuild(
     folder: Path, reader: str = "auto", on_slide: Callable[[str, Problem | None], None] | None = None
 ) -> Path:
-    """Make all pages of an output folder again, without network and without finding nuclei again.
+    """Rebuild all pages of an output folder, from the stores and tables in it.
 
     Parameters
     ----------
     folder : Path
         What `wsiseg predict` wrote to.
     reader : str
-        With which slides are opened whose pictures are missing.
+        Library that opens slides whose pictures are missing.
     on_slide : callable, optional
-        Is told of each slide and of what went wrong with its page.
+        Called with each slide's name and the problem with its page, if any.
 
     Returns
     -------

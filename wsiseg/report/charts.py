@@ -27,7 +27,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar and what it says when it is pointed at."""
+    """A bar and its tooltip."""
 
     x: float
     y: float
@@ -119,7 +119,7 @@ def nice_top(value: float) -> float:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: its name, whether it is the one that counts, its colour, its SVG path."""
+    """A line of a chart: its name, whether it is the chosen one, its colour, its SVG path."""
 
     name: str
     chosen: bool
@@ -177,7 +177,7 @@ def curves(
         Line(name, chosen, _hue(i, len(series)), _line_path(values, step, x, y))
         for i, (name, chosen, values) in enumerate(series)
     ]
-    # The one that counts is drawn last, over the others.
+    # The chosen one is drawn last, over the others.
     drawn = tuple(sorted(lines, key=lambda line: line.chosen))
     values_shown = {
         "x": [round(x(epoch), 1) for epoch in range(1, epochs + 1, step)],

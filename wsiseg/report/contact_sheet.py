@@ -1,4 +1,4 @@
-"""The contact sheet: what every channel of every repeat sees on the same sample crops."""
+"""The contact sheet: the confidence of every channel of every repeat on the same sample crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsiseg.training.selection import Choice, choice_of
 from wsiseg.training.state import RepeatState, with_weights
 
 TILES = 3
-# More repeats than these are left to metrics.csv: the best ones are shown, and the chosen one.
+# At most so many repeats are shown, the best and the chosen one; metrics.csv has the others.
 MOST_ROWS, MOST_CELLS = 24, 192
 CHOSEN_COLOUR = "#d62728"
 
@@ -83,7 +83,7 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], samples: Samples) -> Figure:
 
 
 def caption(choice: Choice) -> str:
-    """Return what is said of a channel: its name, epoch and scores."""
+    """Return the caption of a channel: its name, epoch and scores."""
     name = f"{choice.repeat}:{choice.channel}"
     parts = [
         name if choice.repeat else f"{name} (consensus)",

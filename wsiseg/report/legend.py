@@ -1,4 +1,4 @@
-"""What stands below a preview: name, count, the colours of the density, and a scale bar."""
+"""The legend below a preview: name, count, colours of the density, and a scale bar."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _summary(count: int, area_mm2: float) -> str:
 
 
 def _draw_key(canvas: Any, at: tuple[int, int], font: Any, highest: float, end: int) -> None:
-    """Draw what the colours of the density mean, if there is room before `end`."""
+    """Draw the key to the density's colours, if there is room before `end`."""
     from PIL import Image, ImageDraw
 
     text = f"0 to {_round(highest):,.0f} per mm²"

@@ -15,13 +15,13 @@ from wsiseg.report.notebook_bar import NotebookBar
 from wsiseg.report.page import data_uri, jpeg
 from wsiseg.store.outputs import Outputs
 
-# Previews are in the notebook's file: of more slides than these the table says it all.
+# Previews become part of the notebook's file; with more slides than this the table is enough.
 MOST_PREVIEWS = 12
 COLUMNS = ("name", "state", "nuclei", "nuclei_per_mm2", "tissue_mm2", "threshold", "seconds", "cause")
 
 
 class Reports(list[SlideReport]):
-    """What became of the slides of a run, shown as a table with previews in a notebook.
+    """The outcome of each slide of a run, shown as a table with previews in a notebook.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Reports(list[SlideReport]):
     def _picture(self, report: SlideReport) -> str:
         import cv2
 
-        # A quarter of the preview's side: the notebook's file has all of these pictures in it.
+        # A quarter of the preview's side, as the pictures become part of the notebook's file.
         preview = cv2.imread(str(Outputs(Path(self.output), report.name).preview), cv2.IMREAD_REDUCED_COLOR_4)
         if preview is None:
             return ""

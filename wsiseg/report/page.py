@@ -33,19 +33,19 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     template : str
         A file of `pages/`.
     **values
-        What the template shows; all of it is escaped.
+        Values that the template shows; all are escaped.
     """
     # Names of files need not be valid text.
     page = _environment().get_template(template).render(values).encode("utf-8", "backslashreplace")
     remove_leftovers(path.parent, path.name)
     try:
         write_output(path, page)
-    except FileNotFoundError:  # another run took this one's beginning for a leftover
+    except FileNotFoundError:  # another run took this partial file for a leftover
         write_output(path, page)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Delete what a run that was killed had begun to write."""
+    """Delete partial files of a killed run."""
     for leftover in folder.glob(f".{name}.*.part"):
         leftover.unlink(missing_ok=True)
 
@@ -84,7 +84,7 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number for reading: so many digits at least, thousands parted."""
+    """Return a number as text with at least so many digits and separated thousands."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0:
@@ -95,7 +95,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time for reading."""
+    """Return a duration as text."""
     if seconds is None:
         return "–"
     if seconds < 60:
@@ -110,7 +110,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    # Both are files of this package and free of what would end their element.
+    # Both are files of this package and contain nothing that would close their element.
     style, script = (
         (FOLDER / name).read_text(encoding="utf-8").strip() for name in ("style.css", "script.js")
     )

@@ -41,7 +41,7 @@ _FRACTION_BITS = 4
 
 @dataclass
 class _Picture:
-    """The picture in the making; `px_l0` level-0 pixels are one pixel of it."""
+    """A picture being drawn; one of its pixels is `px_l0` level-0 pixels."""
 
     rgb: Rgb
     px_l0: float
@@ -72,7 +72,7 @@ def write_preview(
     """Write a picture of a slide with its tissue and its nuclei.
 
     Where a nucleus is a few pixels wide in the picture each is outlined, else their density is laid over the
-    slide. Batches are drawn as they come: memory depends on the picture alone.
+    slide. Batches are drawn one by one: memory depends on the picture alone.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def write_preview(
     tissue_outlines_l0 : sequence of float (n, 2)
         Rings of the tissue, holes included, (x, y) in level-0 pixels; none means that no tissue was found.
     batches : iterable of pyarrow.Table
-        Records of nuclei, see `wsiseg.objects.records`.
+        Records of nuclei as in `wsiseg.objects.records`.
     title : str
         Name of the slide.
     count : int

@@ -1,4 +1,4 @@
-"""Maps on the page of a slide: the outline of its tissue, and how densely nuclei lie."""
+"""Maps on the page of a slide: the outline of its tissue, and the density of its nuclei."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tissue_path(tissue: Tissue, frame: FrameInfo) -> str:
 
 
 def coarser(tissue: Tissue, most_px: int) -> Tissue:
-    """Return the tissue with at most so many pixels along a side; most of a pixel decides."""
+    """Return the tissue with at most so many pixels along a side, by majority of each pixel."""
     import cv2
 
     rows, cols = tissue.mask.shape

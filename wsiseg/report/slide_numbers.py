@@ -1,4 +1,4 @@
-"""What the nuclei of a slide add up to: distributions and places, in one pass over its table."""
+"""Statistics of a slide's nuclei: distributions and densities, in one pass over its table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELD_UM = 128.0
 # Sides of the squares of the density map; the smallest with which the map has at most so many along a side.
 SQUARES_UM = (50, 100, 200, 500, 1000, 2000, 5000)
 MOST_SQUARES = 240
-# A square with less tissue counts as one with so much, or a sliver of tissue would show any density.
+# A square with less tissue counts as one with this share; a sliver of tissue could show any density.
 LEAST_TISSUE = 0.25
 
 Counts = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass
 class Spread:
-    """How a measurement is distributed, in fine bins from 0 to `top`; what is larger is in the last one."""
+    """Distribution of a measurement, in fine bins from 0 to `top`; larger values are in the last bin."""
 
     top: float
     bins: int
@@ -38,13 +38,13 @@ class Spread:
         self.counts = np.zeros(self.bins, np.int64)
 
     def add(self, values: Values) -> None:
-        """Count values; what is not a number is left out."""
+        """Count values; NaN is left out."""
         known = values[np.isfinite(values)]
         places = np.clip(known * (self.bins / self.top), 0, self.bins - 1).astype(np.int64)
         self.counts += np.bincount(places, minlength=self.bins)
 
     def quantile(self, share: float) -> float | None:
-        """Return the value below which a share lies; None where there is nothing."""
+        """Return the value below which a share of the values lies; None if there are none."""
         total = int(self.counts.sum())
         if total == 0:
             return None
@@ -98,7 +98,7 @@ def _overlaps(cells: int, cell_um: float, pixels: int, pixel_um: float) -> npt.N
 
 @dataclass
 class SlideNumbers:
-    """What the nuclei of a slide add up to; memory does not depend on their number.
+    """Statistics of a slide's nuclei; memory does not depend on their number.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ COLUMNS = (
 
 
 def count_up(table: Path, frame: FrameInfo) -> SlideNumbers:
-    """Return what the nuclei of a slide's Parquet file add up to.
+    """Return the statistics of the nuclei in a slide's Parquet file.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def count_up(table: Path, frame: FrameInfo) -> SlideNumbers:
                 numbers.add({name: _plain(batch[name]) for name in COLUMNS})
     except (OSError, pa.ArrowException, KeyError) as error:
         raise StoreError(
-            f"{table}: cannot be read ({error}); `wsiseg export` writes it again from the store"
+            f"{table}: cannot be read ({error}); `wsiseg export` restores it from the store"
         ) from error
     return numbers
 

@@ -67,9 +67,9 @@ class Field:
 
 
 def write_slide_page(outputs: Outputs, reader: str = "auto", seconds: float | None = None) -> Path:
-    """Write the page of a finished slide from its store and table; pictures that are not there yet are made.
+    """Write the page of a finished slide from its store and table; make missing pictures.
 
-    Neither the network runs nor are nuclei found again. The slide is opened for missing pictures only; where
+    The network does not run, and no nuclei are searched. The slide is opened for missing pictures only; where
     it is gone the page shows what the store holds.
 
     Parameters
@@ -77,7 +77,7 @@ def write_slide_page(outputs: Outputs, reader: str = "auto", seconds: float | No
     outputs : Outputs
         Where the slide's files are.
     reader : str
-        With which the slide is opened.
+        Library that opens the slide.
     seconds : float, optional
         From start to end, where it is known.
 
@@ -129,7 +129,7 @@ def write_slide_page(outputs: Outputs, reader: str = "auto", seconds: float | No
 
 
 def _make_pictures(folder: Path, boxes: list[Box], store: SlideStore, reader: str) -> str:
-    """Make the pictures that are not there; return why the slide could not be opened, or nothing."""
+    """Make missing pictures; return why the slide could not be opened, or nothing."""
     from wsiseg.slides import open_slide
 
     missing = [box for box in boxes if not (folder / picture_name(box)).exists()]

@@ -21,7 +21,7 @@ def report_folder(output: Path, name: str) -> Path:
 
 
 def start_report(output: Path, name: str, rgb: npt.NDArray[np.uint8]) -> None:
-    """Begin the report of a slide anew, with its thumbnail; pictures of an earlier run go."""
+    """Start the report of a slide with its thumbnail; delete pictures of an earlier run."""
     folder = report_folder(output, name)
     for file in folder.glob("*"):
         if file.is_file() and is_ours(file):

@@ -21,17 +21,17 @@ REPORT = "report.html"
 
 
 def redraw(output: str | os.PathLike[str]) -> Path:
-    """Draw the figures, the contact sheet and the report of a run again; return the report.
+    """Redraw the figures, the contact sheet and the report of a run; return the report.
 
     Raises
     ------
     UsageError
-        If there is no run, or none of which a model was chosen.
+        If there is no run, or its model has not been chosen.
     """
     folder = RunFolder(Path(output))
     record = folder.record()
     if record.choice is None:
-        raise UsageError(f"{folder.path}: no model was chosen yet; go on with `wsiseg fit`")
+        raise UsageError(f"{folder.path}: no model was chosen yet; resume with `wsiseg fit`")
     draw_run(folder, record, read_states(folder, record.config))
     return folder.path / REPORT
 
@@ -44,7 +44,7 @@ def draw_run(folder: RunFolder, record: RunRecord, states: Mapping[int, RepeatSt
     folder : RunFolder
         The run to draw.
     record : RunRecord
-        Of a run of which a model was chosen.
+        The record of a run whose model has been chosen.
     states : mapping of int to RepeatState
         By repeat number, 0 for the consensus.
     """

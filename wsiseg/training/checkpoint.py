@@ -1,7 +1,7 @@
 """The file that holds a repeat between two epochs.
 
 It is one safetensors file, tensors by name and the rest as JSON in its header: nothing in it can be executed.
-It is written beside its place and renamed. No generator is kept: random choices follow from their place.
+It is written beside its place and renamed. No generator is kept: random choices follow from seed and place.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def load_state(
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise StoreError(
             f"{file}: not a checkpoint that this wsiseg can resume ({error}); remove the folder "
-            f"{folder.name} to train this repeat again"
+            f"{folder.name} to train this repeat from the start"
         ) from error
     return state
 
@@ -100,7 +100,7 @@ def _restore_adam(optimiser: torch.optim.Adam, moments: dict[int, Weights]) -> N
     described = optimiser.state_dict()
     described["state"] = moments
     optimiser.load_state_dict(described)
-    # In the layout of the weights, so that the steps to come are rounded as without the stop.
+    # In the layout of the weights, so that later steps round as in an uninterrupted run.
     for parameter, values in optimiser.state.items():
         for name, value in values.items():
             if value.shape == parameter.shape:

@@ -1,4 +1,4 @@
-"""What can be set about training."""
+"""The settings of training."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TrainingConfig:
     images_once : bool
         Whether a set of plain images gives one crop each an epoch, however many or white they are (paper).
     max_white : float
-        A crop is drawn again while more than this share of it has all channels > 0.7.
+        A crop is redrawn while more than this share of it has all channels > 0.7.
     learning_rate, weight_decay : float
         Of Adam.
     schedule : str
@@ -113,7 +113,7 @@ class TrainingConfig:
         Without labels: whether a repeat is taken at its last epoch, channel 0, instead of the epoch and
         channel of the best score.
     repeats : int
-        Networks trained from different initialisations, of which one is chosen.
+        Networks trained from different initialisations; one is chosen.
     generated : float
         Share of the crops that are taken from generated tissue, whose nuclei are known.
     consensus_epochs : int

@@ -23,9 +23,9 @@ def white_share(pixels: Pixels) -> float:
 def draw_crop(
     source: TrainingSource, views: OpenViews, side_px: int, max_white: float, generator: np.random.Generator
 ) -> tuple[Box, Pixels]:
-    """Read a crop at a random place of tissue, drawn again while it is too white.
+    """Read a crop at a random place of tissue; redraw it while it is too white.
 
-    A place that cannot be decoded is drawn again too. After 30 tries the least white crop is taken.
+    A place that cannot be decoded is redrawn too. After 30 tries the least white crop is taken.
 
     Raises
     ------

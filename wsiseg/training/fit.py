@@ -43,14 +43,14 @@ from wsiseg.training.stream import CropStream
 from wsiseg.training.validation import Validation, labelled_dice, make_validation
 
 SAMPLES = 6
-# Convolutions of eight channels gain nothing from more, and one gives the same bytes on every machine.
+# Convolutions of eight channels gain nothing from more threads, and one gives the same bytes everywhere.
 THREADS = 1
 MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run came to.
+    """The result of a run.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def fit_slides(
     observer: FitObserver,
     label_images: Sequence[SlideSource] | None = None,
 ) -> FitResult:
-    """Train networks on slides or images without labels and choose one; `wsiseg.fit` says what is what."""
+    """Train networks on slides or images without labels and choose one; parameters as in `wsiseg.fit`."""
     deadline = None if config.max_minutes is None else time.monotonic() + 60 * config.max_minutes
     training, folder = config.training, RunFolder(Path(output))
     device, prior = torch.device(resolve_device(config.device)), find_prior(training, config.prior)
@@ -131,7 +131,7 @@ def fit_slides(
                 states, finished = run.train()
                 choice = run.conclude(states, "finished" if finished else "stopped")
             except BaseException as stop:
-                # Ctrl-C, or what a signal handler raises: not an error.
+                # Ctrl-C or a signal, not an error.
                 if not isinstance(stop, Exception):
                     run.interrupted()
                 raise
@@ -141,7 +141,7 @@ def fit_slides(
 def _resumed(
     folder: RunFolder, config: TrainingConfig, now: Mapping[str, Any], overwrite: bool, observer: FitObserver
 ) -> RunRecord | None:
-    """Return the record of the run that is resumed; None for a new one, for which room is made."""
+    """Return the record of the run to resume; None for a new run, for which old files are deleted."""
     if overwrite:
         folder.clear()
         return None
@@ -158,14 +158,14 @@ def _resumed(
     if before.state != "finished" or has_other_repeats:
         check_versions(folder.path, before.versions, versions(), observer)
     if has_other_repeats:
-        # The consensus is of other repeats now.
+        # The consensus now comes from other repeats.
         folder.clear_repeat(folder.repeat(0))
     return before
 
 
 @dataclass(frozen=True)
 class _FitRun:
-    """What the parts of a run share."""
+    """One run: its settings, inputs and folder."""
 
     folder: RunFolder
     config: FitConfig
@@ -180,7 +180,7 @@ class _FitRun:
     deadline: float | None
 
     def train(self) -> tuple[dict[int, RepeatState], bool]:
-        """Train the repeats, then their consensus; return the states and whether time was left for all."""
+        """Train the repeats, then their consensus; return the states and whether time sufficed."""
         config = self.config.training
         validation = make_validation(self.validated, config, self.views, self.labels)
         give_back()
@@ -219,7 +219,7 @@ class _FitRun:
         return CropStream(chosen, config, self.views, workers, fields, generated)
 
     def _trained(self, repeats: Mapping[int, Repeat], jobs: int) -> dict[int, RepeatState]:
-        """Train repeats; return by number the states of those of which at least one epoch is done."""
+        """Train repeats; return, by number, the states of those with at least one finished epoch."""
         numbers, observer = list(repeats), InTurn(self.observer)
         for repeat in repeats.values():
             repeat.folder.mkdir(exist_ok=True)
@@ -237,9 +237,9 @@ class _FitRun:
         return self.deadline is None or time.monotonic() < self.deadline
 
     def conclude(self, states: Mapping[int, RepeatState], outcome: str) -> Choice:
-        """Write everything that follows from the states: models, metrics, run.json."""
+        """Write everything derived from the states: models, metrics, run.json."""
         if not states:
-            raise UsageError(f"{self.folder.path}: not one epoch was finished; give a larger --max-minutes")
+            raise UsageError(f"{self.folder.path}: no epoch was finished; give a larger --max-minutes")
         config = self.config.training
         rows = [row for number, state in states.items() for row in metrics_rows(number, state.history)]
         write_metrics(self.folder.path, rows)
@@ -264,7 +264,7 @@ class _FitRun:
 
     def interrupted(self) -> None:
         """Leave a usable folder behind: the best model so far, if there is one."""
-        # From the checkpoints: an epoch that is in no checkpoint is trained again when the run is resumed.
+        # From the checkpoints: an epoch that is in no checkpoint is repeated when the run is resumed.
         states = read_states(self.folder, self.config.training)
         if states:
             self.conclude(states, "interrupted")

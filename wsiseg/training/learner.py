@@ -21,7 +21,7 @@ from wsiseg.training.validation import Scores, Validation
 
 @dataclass(frozen=True)
 class Repeat:
-    """Which repeat is trained, with what, where its state is kept, and what weights it starts from."""
+    """A repeat to train: its settings, data, device, folder and initial weights."""
 
     number: int
     config: TrainingConfig
@@ -32,7 +32,7 @@ class Repeat:
     start: Weights | None = None
 
     def generator(self, batch: Batch) -> torch.Generator:
-        """Return what all random choices of the step on a batch are drawn from."""
+        """Return the generator for all random choices of the step on a batch."""
         return torch_generator(Purpose.STEP, self.config.seed + self.number, batch.epoch, batch.step)
 
 
@@ -45,11 +45,11 @@ class Learner(ABC):
 
     @abstractmethod
     def settle(self) -> None:
-        """Put what the networks have become into the repeats' states."""
+        """Copy the networks' weights into the repeats' states."""
 
     @abstractmethod
     def scores(self) -> list[Scores]:
-        """Score what `settle` has put into the states, on the fixed crops of validation."""
+        """Score the settled states on the fixed crops of validation."""
 
 
 class Alone(Learner):
@@ -96,7 +96,7 @@ class Alone(Learner):
         return [done]
 
     def settle(self) -> None:
-        """Leave the state as it is: it is what is trained."""
+        """Do nothing: the state itself is trained."""
 
     def scores(self) -> list[Scores]:
         """Score the network, or its moving average."""

@@ -1,4 +1,4 @@
-"""The training loop, read from top to bottom: R repeats in step, of which a CPU trains one at a time."""
+"""The training loop, from top to bottom: R repeats in lockstep; on a CPU R is 1."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def train(
     goes_on: Callable[[], bool] = lambda: True,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train R repeats, of which as many epochs are done, to their last epoch.
+    """Train R repeats that have the same number of finished epochs to their last epoch.
 
     Parameters
     ----------
     repeats : sequence of Repeat
-        Of one configuration and device; several are trained as one network.
+        All of one configuration and device; several are trained as one network.
     states : sequence of RepeatState
         Their states, changed in place.
     observer : FitObserver
         Called on every step and epoch.
     goes_on : callable
-        Asked when an epoch is in the checkpoints; training ends where it returns False.
+        Called when an epoch is in the checkpoints; training ends if it returns False.
     stopped : callable
-        Asked after each step; training ends where it returns True, and the epoch's steps are lost.
+        Called after each step; training ends if it returns True, and the epoch's steps are lost.
     """
     for repeat, state in zip(repeats, states, strict=True):
         observer.repeat_started(repeat.number, len(state.history), repeat.config.epochs)
@@ -77,7 +77,7 @@ def train(
 
 
 def finish_epoch(state: RepeatState, epochs: int, totals: EpochTotals, scores: Scores) -> None:
-    """Record an epoch and its scores, and keep the weights that are the best so far of a channel."""
+    """Record an epoch and its scores; keep its weights if they are the best so far of a channel."""
     network = state.validated
     epoch = len(state.history) + 1
     record = EpochRecord(
@@ -104,12 +104,12 @@ def snapshot_epochs(epochs: int) -> list[int]:
 
 
 class EpochTotals:
-    """What the steps of one epoch add up to.
+    """Totals over the steps of one epoch.
 
     Parameters
     ----------
     repeats : int
-        Repeats that share the time.
+        Number of repeats that share the time.
     """
 
     def __init__(self, repeats: int = 1) -> None:
@@ -128,7 +128,7 @@ class EpochTotals:
 
     @property
     def seconds(self) -> float:
-        """The repeat's share of the time since the epoch began."""
+        """The repeat's share of the time since the epoch started."""
         return (time.monotonic() - self._started) / self._repeats
 
     @property

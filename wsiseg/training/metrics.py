@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def metrics_rows(number: int, history: Sequence[EpochRecord]) -> list[dict[str, Any]]:
-    """Return the rows of metrics.csv for a repeat, one an epoch and channel."""
+    """Return the rows of metrics.csv for a repeat, one per epoch and channel."""
     rows = []
     classes = len(history[0].scores) if history else 0
     best = [max(history, key=lambda record: record.value(k)).epoch for k in range(classes)]

@@ -1,4 +1,4 @@
-"""Who watches a training; the command line draws its progress bar from it."""
+"""Observers of a training, such as progress bars."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class FitObserver:
-    """Is called on every event and does nothing; subclasses override what they show."""
+    """Receives the events of a run and ignores them; subclasses override what they show."""
 
     def message(self, text: str) -> None:
-        """Take one line for the user."""
+        """Handle a line of text for the user."""
 
     def repeat_started(self, repeat: int, done: int, epochs: int) -> None:
-        """Take note that a repeat starts, `done` epochs of `epochs` being done already."""
+        """Handle the start of a repeat that has `done` of `epochs` epochs behind it."""
 
     def step(self, repeat: int, epoch: int, step: int, steps: int, loss: float | None, skips: int) -> None:
-        """Take note of one step; loss and skips are those of the epoch so far."""
+        """Handle one step; loss and skips are those of the epoch so far."""
 
     def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
-        """Take note of a finished epoch and of the repeat's best channel so far."""
+        """Handle a finished epoch and the repeat's best channel so far."""
 
     def repeat_done(self, repeat: int, folder: Path) -> None:
-        """Take note that a repeat is finished or stopped."""
+        """Handle the end of a repeat, finished or stopped."""
 
 
 class InTurn(FitObserver):

@@ -15,7 +15,7 @@ def paper_preset() -> TrainingConfig:
     Where text and code of the authors differ, this is their code: eq. 8 with a logarithm (the text has the
     plain ratio), r over 10 positives drawn with replacement and sums divided by 10^2 and the images of the
     batch (text: over all positives, divided by |P_k|^2), colours mapped to [0.05, 1], candidates on a grid of
-    20 px, Adam with learning rate 2e-4 and weight decay 1e-4, white crops drawn again. Other than there, a
+    20 px, Adam with learning rate 2e-4 and weight decay 1e-4, white crops redrawn. Unlike there, a
     channel may also show nuclei where it is low, and each epoch is scored on one fixed crop of each image.
     """
     return TrainingConfig(preset="paper", images_once=True)
@@ -27,7 +27,7 @@ def default_preset() -> TrainingConfig:
     The network sees each slide's stains on a common scale at 0.5 um per pixel. Next to the contrastive losses
     channel 0 is led to nuclei, channel 1 to their insides, 2 to other tissue and 3 to glass by a weak target
     made from the stain. What two repeats and the model that ships agree on is then taught to a third network,
-    the model, which meanwhile goes on seeing generated tissue, whose nuclei are known; narrow gaps between
+    the model, which also sees generated tissue, whose nuclei are known; narrow gaps between
     nuclei count more there.
     """
     return TrainingConfig(

@@ -1,8 +1,8 @@
-"""Every random choice of a run as a pure function of where it is made.
+"""Makes every random choice of a run a pure function of its place.
 
 Nothing is drawn from a shared stream: the generator of a step or of a crop follows from the repeat's seed
-(that of the run plus the repeat's number from 0), the epoch and the index. So a resumed run draws what an
-undisturbed one draws, with any number of workers, and a repeat is what its seed alone would give.
+(the run's seed plus the repeat's number from 0), the epoch and the index. So a resumed run draws what an
+uninterrupted one draws, with any number of workers, and a repeat depends on its own seed only.
 """
 
 from __future__ import annotations

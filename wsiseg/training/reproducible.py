@@ -1,4 +1,4 @@
-"""That training computes the same every time."""
+"""Makes training give the same result every time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reproducible(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    # Nothing here reads what it has not written; filling it first takes a tenth of a step.
+    # No memory is read before it is written; filling it first would take a tenth of a step.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield

@@ -19,7 +19,7 @@ from wsiseg.training.state import RepeatState
 
 
 def read_states(folder: RunFolder, config: TrainingConfig) -> dict[int, RepeatState]:
-    """Return the state of every repeat of which at least one epoch is done, by its number from 1."""
+    """Return the state of every repeat with at least one finished epoch, by its number from 1."""
     states = {}
     numbers = range(0 if config.consensus_epochs > 0 else 1, config.repeats + 1)
     for number in numbers:

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where in it."""
+"""The folder of a run: the paths in it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class RunFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(held_lock(self.path / ".fit.lock"))
-                # Files that a killed run left half written.
+                # Partial files of a killed run.
                 for place in (".", "repeat-[0-9]*", "consensus"):
                     for leftover in self.path.glob(f"{place}/.*.part"):
                         leftover.unlink(missing_ok=True)

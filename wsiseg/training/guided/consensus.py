@@ -22,11 +22,11 @@ from wsiseg.training.state import channels_last, with_weights
 
 Labels = npt.NDArray[np.int32]
 
-# Below that of the model: what pale nuclei there are is kept from one generation to the next.
+# Below the model's threshold, so that pale nuclei survive from one generation to the next.
 THRESHOLD = 0.35
-# Of the prior in the vote, against all repeats together.
+# Weight of the prior in the vote, against all repeats together.
 PRIOR_WEIGHT = 0.5
-# Of the confidence in the target, against the nuclei found in it.
+# Weight of the confidence in the target, against the nuclei found in it.
 SOFT = 0.35
 ROUNDING_UM = 1.0
 
@@ -74,7 +74,7 @@ def consensus_target(rgb: Pixels, confidence: npt.NDArray[np.float32], mpp: floa
     """Return the target of four channels, as `pseudo_target`, of the nuclei that a confidence shows.
 
     They are found as `predict` finds them, and their outlines rounded, since a nucleus has neither holes nor
-    bays; between two that touch the target is empty. What the confidence says for itself has a share.
+    bays; between two that touch the target is empty. The confidence itself enters with a small weight.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class Field(NamedTuple):
 
 
 def crop_of(field: Field, config: TrainingConfig, generator: np.random.Generator) -> Field:
-    """Return a random crop of a field, drawn again while it is too white: the least white of 30 tries."""
+    """Return a random crop of a field, redrawn while it is too white: the least white of 30 tries."""
     side = config.crop_px
     height, width = field.pixels.shape[:2]
     best: tuple[float, Box] | None = None
@@ -55,7 +55,7 @@ def crop_of(field: Field, config: TrainingConfig, generator: np.random.Generator
 
 
 def standing_for(sources: Sequence[TrainingSource], seed: int) -> list[TrainingSource]:
-    """Return the sources whose fields are used: all, or 96 of them by chance, in their order."""
+    """Return the sources whose fields are used: all, or 96 chosen at random, in their order."""
     if len(sources) <= MAX_SOURCES:
         return list(sources)
     chosen = numpy_generator(Purpose.FIELD, seed).choice(len(sources), MAX_SOURCES, replace=False)
@@ -82,7 +82,7 @@ class Fields:
     ) -> None:
         self._sources, self._config, self._views, self._make = sources, config, views, make
         kept: LRUCache[Hashable, Field] = LRUCache(KEPT)
-        # Made by whoever asks first; others wait for it.
+        # The first caller makes it; others wait.
         self._field = cached(kept, condition=Condition())(self._made)
 
     def crop(self, source: int, generator: np.random.Generator) -> Field:

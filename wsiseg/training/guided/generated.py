@@ -1,6 +1,6 @@
 """Generated fields: tissue drawn by `wsiseg.synthetic`, whose nuclei are known to the pixel.
 
-Where nuclei touch, no stain says where one ends; here it is known. Sizes, sharpness and noise vary more than
+Where nuclei touch, no stain shows where one ends; here it is known. Sizes, sharpness and noise vary more than
 any one scanner's, so that shape counts and not the generator's own look.
 """
 
@@ -23,13 +23,13 @@ from wsiseg.training.randomness import Purpose, numpy_generator
 Labels = npt.NDArray[np.int32]
 FIELDS = 60
 SIDE_PX = 600
-# Pixels of the generator over those of the model's resolution: what they hold looks up to 1.7 times as large.
+# Scale of the generated pixels over the model's resolution: nuclei look up to 1.7 times as large.
 ZOOM = (0.6, 1.32)
 NOISE, BLUR_PX, MORE_NOISE = (0.5, 4.0), (0.3, 0.9), 6.0
 
 
 class GeneratedFields:
-    """A fixed number of generated fields, made when they are first asked for; safe from several threads.
+    """A fixed number of generated fields, made at first use; safe to use from several threads.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class GeneratedFields:
 
 
 def _drawn(side_px: int, mpp: float, generator: np.random.Generator) -> tuple[npt.NDArray[np.uint8], Labels]:
-    """Return pixels (side, side, 3), blurred and noisy by chance, and labels of twice the side."""
+    """Return pixels (side, side, 3) with random blur and noise, and labels of twice the side."""
     import cv2
 
     slide = SyntheticSlide(

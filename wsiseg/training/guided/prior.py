@@ -42,12 +42,12 @@ def find_prior(config: TrainingConfig, given: str | os.PathLike[str] | None) -> 
     config : TrainingConfig
         Says which network is needed.
     given : path-like, optional
-        A model file or run folder; "none" does without; left out, the model that ships, where it matches.
+        A model file or run folder; "none" for no prior. If omitted, the model that ships, if it matches.
 
     Raises
     ------
     UsageError
-        If the preset has no consensus, or the model does not see or give what the networks of the run do.
+        If the preset has no consensus, or the model's input or output differs from the networks'.
     ModelError
         If it cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Where the haematoxylin stain says nuclei are: reference of the label-free score, and weak target."""
+"""Nuclei according to the haematoxylin stain: reference of the label-free score, and weak target."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def nucleus_nodes(
 
 
 def pseudo_target(rgb: Pixels, target: StainTarget, mpp: float) -> Pixels:
-    """Return what the first four channels are led to, as far as the stain says.
+    """Return the target of the first four channels, according to the stain.
 
     Parameters
     ----------

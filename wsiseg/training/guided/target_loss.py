@@ -55,7 +55,7 @@ def target_loss(
 def near_gaps(mask: Tensor, reach_px: int) -> Tensor:
     """Return how empty the narrow gaps of a soft mask are, also around them: (..., H, W) in [0, 1].
 
-    A gap is what a morphological closing fills: nuclei end there that would else run together.
+    A gap is what a morphological closing fills: without it two nuclei would merge.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def near_gaps(mask: Tensor, reach_px: int) -> Tensor:
     """
     planes, side = mask.reshape(-1, 1, *mask.shape[-2:]), 2 * reach_px + 1
 
-    # What lies beyond the border is as the border, so that it closes nothing.
+    # Pixels beyond the border repeat it, so that they close no gap.
     def wider(x: Tensor, by: int) -> Tensor:
         return pad(x, [by] * 4, mode="replicate")
 

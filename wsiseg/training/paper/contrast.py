@@ -18,7 +18,7 @@ from wsiseg.training.paper.similarity import SIMILARITIES
 
 @dataclass(frozen=True)
 class Contrast:
-    """What the contrastive losses of R repeats come to.
+    """The contrastive losses of R repeats.
 
     Parameters
     ----------

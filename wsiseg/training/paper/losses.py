@@ -40,7 +40,7 @@ def intra_loss(to_positives: Tensor, to_negatives: Tensor, scale: float) -> Tens
     to_negatives : Tensor
         s(r, n), (R, N).
     scale : float
-        What the sum is multiplied with.
+        Factor of the sum.
     """
     return -scale * (to_positives - to_negatives.logsumexp(1, keepdim=True)).sum()
 
@@ -55,7 +55,7 @@ def inter_loss(to_positives: Tensor, to_others: Tensor, scale: float, inter: Int
     to_others : Tensor
         s(r, q) to the positives of all other classes, (R, Q).
     scale : float
-        What the sum is multiplied with.
+        Factor of the sum.
     inter : {"log", "ratio"}
         "ratio" is the paper's equation, "log" what the authors' code computes.
     """
