@@ -10,7 +10,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A nucleus of this area needs just the certainty asked for; one e times as large half of it less.
+# A nucleus of this area needs exactly the given certainty; one e times as large needs half of it less.
 USUAL_UM2 = 25.0
 AREA_WEIGHT = 0.5
 

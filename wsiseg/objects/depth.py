@@ -132,7 +132,7 @@ def depth_map(
     unsure = _distances(upright, deepest_px, np.array(sides), level, raw, doubt)
     raw[:, :SMOOTH_PX] = raw[
         :, SMOOTH_PX : SMOOTH_PX + 1
-    ]  # beyond the border the depth goes on as at the border
+    ]  # beyond the border the depth continues as at the border
     raw[:, -SMOOTH_PX:] = raw[:, -SMOOTH_PX - 1 : -SMOOTH_PX]
     raw[:SMOOTH_PX] = raw[SMOOTH_PX]
     raw[-SMOOTH_PX:] = raw[-SMOOTH_PX - 1]

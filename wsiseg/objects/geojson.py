@@ -65,14 +65,14 @@ def nucleus_uuids(fingerprint: str, ids: NDArray[np.integer]) -> NDArray[np.byte
 
 
 def features(table: pa.Table, fingerprint: str = "") -> pa.Array:
-    """Return one line of GeoJSON text a row, each beginning with a comma and a line end.
+    """Return one line of GeoJSON text per row, each starting with a comma and a line end.
 
     Parameters
     ----------
     table : pyarrow.Table
         Records (see `wsiseg.objects.records.describe`) with a column ``id``; no geometry is null.
     fingerprint : str
-        What tells the slide from others; goes into the ids.
+        Fingerprint of the slide; part of the ids.
 
     Returns
     -------
@@ -104,9 +104,9 @@ def _measurement(column: pa.Array, lead: str, decimals: int) -> pa.Array:
 
 
 class GeoJSONWriter:
-    """Write nuclei to a GeoJSON file, or to several, as they come.
+    """Write nuclei to a GeoJSON file, or to several, as a stream.
 
-    The files are written beside their place and take their names when the ``with`` block ends without an
+    The files are written beside their place and get their names when the ``with`` block ends without an
     exception; otherwise nothing is left. Rows without geometry are left out.
 
     Parameters
@@ -114,7 +114,7 @@ class GeoJSONWriter:
     path : Path or str
         The file, ending in ``.geojson``, or ``.geojson.gz`` with `gzip`.
     fingerprint : str
-        What tells the slide from others; goes into the ids.
+        Fingerprint of the slide; part of the ids.
     gzip : bool
         Whether to compress.
     split : int or None

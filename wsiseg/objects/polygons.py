@@ -72,7 +72,7 @@ def _on_grid(points, origin, frame, scale):
 
 
 def valid_polygons(wanted: Rings, exact: Callable[[], Rings]) -> Polygons:
-    """Return one valid polygon an object: Polygon, or MultiPolygon where rounding parted the object.
+    """Return one valid polygon per object: Polygon, or MultiPolygon where rounding split the object.
 
     Parameters
     ----------

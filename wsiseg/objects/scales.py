@@ -38,7 +38,7 @@ class Scales:
     min_area_px : float
         Smaller objects are dropped.
     split : bool
-        Whether touching nuclei are parted.
+        Whether touching nuclei are split.
     """
 
     clean_px: tuple[tuple[int, ...], ...]

@@ -58,7 +58,7 @@ class Segmented:
         return self.window_labels[self.core.slices_in(self.window)]
 
     def kept(self, keep: NDArray[np.bool_]) -> Segmented:
-        """Return only the objects of which `keep`, bool of shape (n,), is true, numbered anew."""
+        """Return only the objects where `keep`, bool of shape (n,), is true, renumbered."""
         if keep.all():
             return self
         number = np.zeros(len(keep) + 1, np.int32)
@@ -187,7 +187,7 @@ def _bordered(array: NDArray[Any]) -> NDArray[Any]:
 
 @njit(cache=True, nogil=True)
 def _renumbered(labels, number):
-    """Return the labels without their border, numbered anew."""
+    """Return the labels without their border, renumbered."""
     new = np.empty((labels.shape[0] - 2, labels.shape[1] - 2), np.int32)
     for r in range(new.shape[0]):
         old, here = labels[r + 1, 1:-1], new[r]

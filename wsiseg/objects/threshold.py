@@ -18,9 +18,9 @@ from wsiseg.objects.records import describe
 from wsiseg.objects.segment import segment_whole
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
-# The shapes of fewer say more of chance than of the threshold.
+# The shapes of fewer nuclei reflect chance rather than the threshold.
 LEAST_NUCLEI = 100
-# Solidity that the network's own word on what is nucleus is worth, for each squared e-fold of their area.
+# Penalty on the solidity for each squared e-fold between the area and that at the usual threshold.
 CHANGE = 0.07
 # Standard errors of the mean solidity by which a threshold may be worse than the best and count as good.
 TOLERANCE = 0.5

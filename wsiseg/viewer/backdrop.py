@@ -1,4 +1,4 @@
-"""What lies under the overlays: the slide, or without its file the stain that `predict` kept."""
+"""The picture under the overlays: the slide or, without its file, the stain that `predict` kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Rgb = NDArray[np.uint8]
 
-# Pixels per tile pixel up to which a tile is read directly; what is coarser comes from an overview.
+# Pixels per tile pixel up to which a tile is read directly; coarser ones come from an overview.
 MOST_REDUCTION = 8
 SCAN_PX = 2048
 # Optical density of haematoxylin in red, green and blue (Ruifrok and Johnston, 2001), as in `rgb2hed`.

@@ -1,4 +1,4 @@
-"""What the browser gets: bytes of tiles, maps and nuclei, and the facts about what is looked at."""
+"""What the browser receives: bytes of tiles, maps and nuclei, and facts about the slide."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from wsiseg.viewer.viewed import Viewed
 JPEG_QUALITY = 90
 TILE_CACHE_BYTES = 192 * 2**20
 TYPICAL_NUCLEUS_UM = 8.0
-# Outlines of smaller nuclei run together on the screen; density says more.
+# Outlines of smaller nuclei run together on the screen; a density map is clearer.
 OUTLINE_FROM_PX = 4.0
-# Tissue outlines keep one point per so many pixels of a screen that shows the whole slide.
+# Tissue outlines keep one point per this many pixels of a screen that shows the whole slide.
 TISSUE_DETAIL_PX = 2000
 STEPS = 100
 MEASURE_NAMES = {
@@ -48,14 +48,14 @@ MEASURE_NAMES = {
 
 
 class Content:
-    """Renders what the browser asks for; threads share it, and its caches are bounded.
+    """Renders what the browser requests; threads share it, and its caches are bounded.
 
     Parameters
     ----------
     viewed : Viewed
         The store, with the slide and the nuclei if they are there.
     store_as_typed : str
-        How the user calls the store; for the commands that are shown.
+        The store's path as the user typed it, for the commands on the page.
     """
 
     def __init__(self, viewed: Viewed, store_as_typed: str) -> None:
@@ -66,7 +66,7 @@ class Content:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Do what the first request for outlines would wait for."""
+        """Prepare what the first request for outlines would wait for."""
         if self.viewed.nuclei is not None:
             self.viewed.nuclei.index  # noqa: B018
 
@@ -184,7 +184,7 @@ class Content:
         return min(level, self.slide_pyramid.levels - 1)
 
     def facts(self) -> dict[str, Any]:
-        """Return what the page must know before it can ask for anything."""
+        """Return what the page must know before its first request."""
         viewed, frame = self.viewed, self.viewed.store.frame
         provenance = viewed.store.provenance
         return {

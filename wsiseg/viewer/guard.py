@@ -33,7 +33,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""Sent with every answer: no script but the page's own, nothing kept on the disk, nothing told to others."""
+"""Sent with every answer: no script but the page's own, nothing kept on the disk, no referrer."""
 
 
 def new_token() -> str:
@@ -42,10 +42,10 @@ def new_token() -> str:
 
 
 class Guard:
-    """Let only requests through that name this server and hold the token; take the token out of their path.
+    """Pass only requests that name this server and hold the token; strip the token from their path.
 
-    A page of another site that a name leads to this address (DNS rebinding) names itself in the Host header.
-    The token is the first part of every path, so that no other program on this machine can ask, and no cookie
+    A page of another site that resolves to this address (DNS rebinding) has its own name in the Host header.
+    The token is the first part of every path, so that no other program here gets an answer, and no cookie
     is needed that servers on other ports would see.
 
     Parameters

@@ -34,7 +34,7 @@ def serve(
     open_browser : bool
         Whether to open the page in the user's browser.
     say : callable
-        Is told the address, once the server can be reached.
+        Called with the address, once the server can be reached.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def serve(
         if open_browser and has_screen():
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         uvicorn.Server(config).run(sockets=[listener])
-        # a process whose parent ignores Ctrl-C comes here
+        # reached in a process whose parent ignores Ctrl-C
         raise KeyboardInterrupt
 
 

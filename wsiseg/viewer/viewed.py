@@ -19,7 +19,7 @@ SHOW_IT = "Give it with --slide PATH. Until then you see the haematoxylin that p
 
 @dataclass(frozen=True, eq=False)
 class Viewed:
-    """What is looked at.
+    """A store to view, with its slide and nuclei.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Viewed:
     nuclei : Nuclei or None
         None where there is no Parquet file beside the store.
     notes : tuple of str
-        What the user should know, in words.
+        Remarks for the user.
     """
 
     store: SlideStore
@@ -99,7 +99,7 @@ def asked_for(store: SlideStore, path: str, reader: str, notes: list[str]) -> Sl
 
 
 def remembered(store: SlideStore, reader: str, notes: list[str]) -> Slide | None:
-    """Open the slide where `predict` read it, or beside the store, and say why if that does not work."""
+    """Open the slide where `predict` read it, or beside the store; return why if that fails."""
     stored = str(store.provenance.get("slide", ""))
     if files.is_url(stored):
         notes.append(f"The slide is at {stored}, which the viewer does not fetch by itself. {SHOW_IT}")
@@ -138,7 +138,7 @@ def mismatch(store: SlideStore, slide: Slide) -> str:
 
 
 def note_other_file(store: SlideStore, slide: Slide, notes: list[str]) -> None:
-    """Say so if a slide has the right size but is not the same file."""
+    """Return a remark if a slide has the right size but is another file."""
     if slide.fingerprint != store.fingerprint:
         notes.append(
             f"{slide.path} has the size of the slide that was predicted but is another file; "
@@ -147,9 +147,9 @@ def note_other_file(store: SlideStore, slide: Slide, notes: list[str]) -> None:
 
 
 def nuclei_beside(store: SlideStore, notes: list[str]) -> Nuclei | None:
-    """Open the Parquet file beside a store, and say what is odd about it."""
+    """Open the Parquet file beside a store, with remarks on it."""
     path = store.path.with_name(f"{store.path.name.removesuffix('.zarr')}.parquet")
-    again = f"`{command_line('wsiseg', 'export', store.path)}` writes it again"
+    again = f"`{command_line('wsiseg', 'export', store.path)}` restores it"
     if not path.exists():
         notes.append(f"There is no {path.name} beside the store, so no outlines; {again}.")
         return None
@@ -161,7 +161,7 @@ def nuclei_beside(store: SlideStore, notes: list[str]) -> Nuclei | None:
     expected = store.provenance.get("summary", {}).get("nuclei", len(nuclei))
     if expected != len(nuclei):
         notes.append(
-            f"{path.name} holds {len(nuclei):,} nuclei, the store {expected:,}: it was exported again "
+            f"{path.name} holds {len(nuclei):,} nuclei, the store {expected:,}: it was exported "
             "with other settings. Outlines and measurements are the file's."
         )
     return nuclei
