@@ -42,7 +42,7 @@ def test_no_nuclei_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"", "not a kind of label file"),
+        ("a.txt", b"", "not a known kind of label file"),
         ("a.png", b"", "not a readable PNG"),
         ("a.png", b"\x89PNG\r\n\x1a\n junk", "not a readable PNG"),
         ("a.tif", b"II*\x00junk", "not a readable TIFF"),

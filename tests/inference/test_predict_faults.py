@@ -186,4 +186,4 @@ def test_other_formats_and_versions_are_refused_in_words(
     root = tmp_path / "small.zarr.unfinished" / "zarr.json"
     root.write_text(text.replace('"complete"', '"unfinished"').replace('"wsiseg": "0', '"wsiseg": "9'))
     (report,) = predicted(small_slide, tmp_path, model_file, slide_mpp=0.25)
-    assert "wsiseg: begun by 9" in report.cause
+    assert "wsiseg: started with 9" in report.cause

@@ -80,7 +80,7 @@ def test_without_a_store_it_is_said_what_there_is(store: Path) -> None:
     with pytest.raises(StoreError, match=r"out: no such store.*there is .*slide\.zarr"):
         open_viewed(store.parent)
     store.rename(store.with_name("slide.zarr.unfinished"))
-    with pytest.raises(StoreError, match="not finished; run the same"):
+    with pytest.raises(StoreError, match="not finished; repeat `wsiseg predict`"):
         open_viewed(store)
     (store.parent / "zarr.json").write_text("{}")
     with pytest.raises(StoreError, match="Zarr store"):
