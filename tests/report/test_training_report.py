@@ -22,6 +22,8 @@ from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.selection import choice_of, choose
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
