@@ -14,6 +14,7 @@ from wsiseg.cli.main import cli
 from wsiseg.doctor.findings import Examination, Finding
 
 
+@pytest.mark.slow
 def test_all_is_well_here(command: Command, svs_slide: Path, tmp_path: Path) -> None:
     done = command("doctor", svs_slide, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command_line import Command
 
 
+@pytest.mark.slow
 def test_a_batch_from_the_shell(
     tmp_path: Path, small_slide: Path, model_file: Path, command: Command
 ) -> None:
@@ -49,6 +51,7 @@ def test_a_batch_from_the_shell(
     assert str(tmp_path / "again" / "good.geojson.gz") in again.stdout
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_but_errors(
     tmp_path: Path, small_slide: Path, model_file: Path, command: Command
 ) -> None:

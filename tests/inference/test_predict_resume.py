@@ -13,6 +13,8 @@ from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pipeline import compute_block, compute_tile
 from wsiseg.store.states import Key
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def undisturbed(

@@ -65,6 +65,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, command) -
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_no_outline_of_a_real_slide_is_a_staircase(real: Path) -> None:
     features = json.loads((real / "CMU-1-Small-Region.geojson").read_text())["features"]
