@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsiseg.config import PredictConfig, predict_config
+from wsiseg.errors import UsageError
 from wsiseg.inference.batch import predict_slides
 from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.output_place import output_place
@@ -19,6 +20,7 @@ from wsiseg.report.batch_pages import BatchPages
 from wsiseg.report.notebook import NotebookProgress, Reports
 from wsiseg.report.notebook_bar import in_notebook
 from wsiseg.slides.expand import expand
+from wsiseg.slides.files import is_url
 from wsiseg.slides.sources import SlideSource
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ def predict(
     overwrite: bool = False,
     gzip: bool = False,
     split: int | None = None,
+    only: str | Sequence[str] | None = None,
+    one_table: bool = False,
     config: PredictConfig | None = None,
     observer: PredictObserver | None = None,
 ) -> Reports:
@@ -89,6 +93,10 @@ def predict(
         Resolution at which the network works, in um per pixel; the model's if left out.
     tile_size, workers, device, reader, scheduler, overwrite, gzip, split
         As in `PredictConfig`, which has the defaults.
+    only : str or sequence of str, optional
+        What is kept of each slide: some of store, geojson, parquet, preview and report; all if left out.
+    one_table : bool
+        Whether all slides share one table, ``nuclei.parquet``, in place of one each.
     config : PredictConfig, optional
         All settings at once; those given by name override it.
     observer : PredictObserver, optional
@@ -127,11 +135,15 @@ def predict(
         overwrite=overwrite,
         gzip=gzip,
         split=split,
+        only=only,
+        one_table=one_table,
     )
+    if settings.one_table and is_url(os.fspath(output)):
+        raise UsageError(f"{os.fspath(output)}: --one-table needs a folder; leave it out for a bucket")
     watching = observer or (NotebookProgress() if in_notebook() else PredictObserver())
     with (
         output_place(output, work_folder()) as place,
-        BatchPages(place.folder, settings.reader, watching.warned) as pages,
+        BatchPages(place.folder, settings.reader, watching.warned, settings.only) as pages,
     ):
         reports = predict_slides(sources, place, loaded, settings, pages, watching)
     return Reports(reports, output)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+from wsiseg.errors import UsageError
 
 C = TypeVar("C", "TissueConfig", "ObjectsConfig", "PredictConfig")
 
@@ -41,6 +44,7 @@ PAPER_CLEAN_UP_UM = (0.75, 0.25)
 
 # What is measured of each nucleus: what costs little, or everything.
 MEASUREMENTS = ("basic", "all")
+OUTPUT_KINDS = ("store", "geojson", "parquet", "preview", "report")
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,11 @@ class PredictConfig:
         Whether the GeoJSON is compressed (`.geojson.gz`).
     split : int or None
         Nuclei in one GeoJSON file at most; more go into further parts.
+    only : tuple of str
+        What is kept of each slide: some of `OUTPUT_KINDS`. Without "store" the arrays go when the slide is
+        done, and `<name>.zarr` is a record by which later runs know it.
+    one_table : bool
+        Whether all slides share one table, nuclei.parquet, in place of one each.
     """
 
     tissue: TissueConfig = TissueConfig()
@@ -138,6 +147,8 @@ class PredictConfig:
     overwrite: bool = False
     gzip: bool = False
     split: int | None = None
+    only: tuple[str, ...] = OUTPUT_KINDS
+    one_table: bool = False
 
 
 def predict_config(
@@ -161,6 +172,8 @@ def predict_config(
     overwrite: bool = False,
     gzip: bool = False,
     split: int | None = None,
+    only: str | Sequence[str] | None = None,
+    one_table: bool = False,
 ) -> PredictConfig:
     """Return settings of `predict` from the names of the command line; what is left out stays as in `config`.
 
@@ -181,7 +194,26 @@ def predict_config(
         base, objects=_changed(base.objects, **objects), tissue=tissue, mpp=mpp, tile_px=tile_size,
         workers=workers, device=device, reader=reader, scheduler=scheduler,
         overwrite=overwrite or None, gzip=gzip or None, split=split,
+        only=None if only is None else output_kinds(only), one_table=one_table or None,
     )  # fmt: skip
+
+
+def output_kinds(only: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the outputs that are named, in words or as a list with commas, in the order of `OUTPUT_KINDS`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such output, or a report without the store that it is made from.
+    """
+    names = only.split(",") if isinstance(only, str) else only
+    named = {name.strip() for name in names} - {""}
+    known = ", ".join(OUTPUT_KINDS)
+    if not named or not named <= set(OUTPUT_KINDS):
+        raise UsageError(f"--only {','.join(names)}: choose from {known}, separated by commas")
+    if "report" in named and "store" not in named:
+        raise UsageError(f"--only {','.join(names)}: the report is made from the store; add store")
+    return tuple(kind for kind in OUTPUT_KINDS if kind in named)
 
 
 def changed_tissue(

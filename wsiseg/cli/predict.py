@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 @options.reader_option
 @options.scheduler_option
 @options.overwrite_option
+@click.option(
+    "--only", metavar="LIST",
+    help="What to keep of each slide, separated by commas: store, geojson, parquet, preview, report. For "
+    "many small images: --only geojson,parquet.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--one-table", is_flag=True, help="Write one OUT/nuclei.parquet for all slides in place of one each."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what became of each slide as JSON.")
 @options.verbosity_options
 @click.pass_context

@@ -16,6 +16,7 @@ from wsiseg.errors import DamageError, SlideError, StoreError, UsageError, Wsise
 from wsiseg.inference.clusters import open_cluster
 from wsiseg.inference.harmless import inputs_of, refuse_harm, replaced_by
 from wsiseg.inference.kernel import Kernel
+from wsiseg.inference.nuclei_files import gather_tables
 from wsiseg.inference.observer import PredictObserver
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.place import Place
@@ -113,9 +114,11 @@ def predict_slides(
             log.add(report)
             observer.slide_ended(report)
             pages.add(report)
-    trouble = log.close()
-    if trouble:
-        observer.warned(trouble)
+    trouble = [log.close()]
+    if config.one_table:
+        trouble.append(gather_tables(folder, [report.name for report in reports.values() if report.is_there]))
+    for text in filter(None, trouble):
+        observer.warned(text)
     return [reports[number] for number in range(len(sources))]
 
 
@@ -171,7 +174,7 @@ def _report_of(
         # A bug in wsiseg or in a library: this slide fails, the batch continues.
         cause, problem = f"{type(error).__name__}: {error}", error
     run.observer.failed(problem)
-    outputs = outputs_of(source, None, folder, run.config.gzip)
+    outputs = outputs_of(source, None, folder, run.config)
     is_kept = _is_finished(outputs, source) and not isinstance(problem, DamageError)
     report = SlideReport(outputs.name, absolute(source.path), "kept" if is_kept else "failed", cause)
     report.seconds = round(time.perf_counter() - started, 2)
@@ -186,10 +189,10 @@ def _claim_and_predict(
     fingerprint = slide.fingerprint
     taken: frozenset[str] = frozenset()
     while True:
-        outputs = outputs_of(source, fingerprint, folder, run.config.gzip, taken)
+        outputs = outputs_of(source, fingerprint, folder, run.config, taken)
         try:
             with held_lock(outputs.lock, work=fingerprint) as claim:
-                if outputs_of(source, fingerprint, folder, run.config.gzip, taken) != outputs:
+                if outputs_of(source, fingerprint, folder, run.config, taken) != outputs:
                     # Another run has just finished a slide of this name.
                     continue
                 for file in replaced_by(outputs, run.config):

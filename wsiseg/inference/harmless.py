@@ -13,7 +13,7 @@ from wsiseg.machine.marks import holds_fit, is_our_store
 from wsiseg.machine.replacing import refusal
 from wsiseg.slides.sources import SlideSource
 from wsiseg.store.naming import outputs_of
-from wsiseg.store.outputs import INDEX, Outputs
+from wsiseg.store.outputs import INDEX, ONE_TABLE, Outputs
 
 
 def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictConfig) -> None:
@@ -36,10 +36,14 @@ def refuse_harm(sources: Sequence[SlideSource], place: Place, config: PredictCon
     folder = place.folder
     if holds_fit(folder):
         raise UsageError(f"{folder}: holds a run of `wsiseg fit`; choose another output folder")
-    targets = [folder / name for name in (SUMMARY, RUN, INDEX)]
+    names = [SUMMARY, RUN, *([INDEX] if "report" in config.only else [])]
+    names += [ONE_TABLE] if config.one_table else []
+    targets = [folder / name for name in names]
     for source in sources:
-        outputs = outputs_of(source, None, folder, config.gzip)
+        outputs = outputs_of(source, None, folder, config)
         targets += replaced_by(outputs, config)
+        if config.one_table and outputs.parquet.name == ONE_TABLE:
+            raise UsageError(f"{source.path}: its table would be {ONE_TABLE}, as --one-table's; rename it")
     found = place.foreign(targets, inputs_of(sources, folder, config))
     if found:
         raise UsageError(refusal(found))

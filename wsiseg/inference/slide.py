@@ -111,7 +111,13 @@ def _is_finished(outputs: Outputs, identity: Identity, overwrite: bool) -> bool:
     for path in (outputs.store, outputs.unfinished):
         if path.exists():
             _refuse_other(SlideStore(path), identity)
-    return outputs.store.exists()
+    if not outputs.store.exists():
+        return False
+    if SlideStore(outputs.store).has_arrays or not ("store" in outputs.only or outputs.missing()):
+        return True
+    # What is asked for now is made from arrays that were not kept.
+    outputs.remove()
+    return False
 
 
 def _refuse_other(store: SlideStore, identity: Identity) -> None:
@@ -131,13 +137,16 @@ def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: Slide
     store = SlideStore(outputs.store)
     store.remove_work()
     outputs.remove_leftovers()
-    if outputs.missing():
+    if not store.has_arrays:
+        store.keep_record()
+    elif outputs.missing():
         for file in outputs.files:
             check_free(file)
         config = replace(run.config, objects=replace(run.config.objects, threshold=store.threshold))
         with find_nuclei_again(store, outputs.scratch, config, run.cluster, claim, run.observer) as found:
             write_nuclei(found, outputs, config)
-            run.pages.draw(found, read_thumbnail(slide, THUMBNAIL_PX), outputs.preview)
+            if "preview" in outputs.only:
+                run.pages.draw(found, read_thumbnail(slide, THUMBNAIL_PX), outputs.preview)
     report.recall(store.provenance["summary"])
     report.threshold = store.threshold
     report.state = "skipped"
@@ -148,7 +157,8 @@ def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Hel
     store = job.store
     cluster = run.cluster.bound(slide.path, slide.reader, str(store.path), run.config.device)
     with beside() as threads:
-        thumbnail = threads.submit(read_thumbnail, slide, THUMBNAIL_PX)
+        is_drawn = not {"preview", "report"}.isdisjoint(outputs.only)
+        thumbnail = threads.submit(read_thumbnail, slide, THUMBNAIL_PX) if is_drawn else None
         compute(job, plan(job, FINDING), cluster, claim, tally)
         give_back()
         claim.check()
@@ -158,10 +168,9 @@ def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Hel
         settings = {"gzip": run.config.gzip, "split": run.config.split}
         # An earlier run that was stopped later may have written these files.
         if store.noted("files") != settings or outputs.missing():
-            files = [
-                threads.submit(_write_polygons, store, outputs, run.config, tally),
-                threads.submit(_draw, run.pages, store, thumbnail, outputs.preview, tally),
-            ]
+            files.append(threads.submit(_write_polygons, store, outputs, run.config, tally))
+            if thumbnail is not None:
+                files.append(threads.submit(_draw, run.pages, store, thumbnail, outputs.preview, tally))
         claim.check()
         run.observer.phase("writing labels")
         compute(job, plan(job, PAINTING), cluster, claim, tally)
@@ -232,8 +241,11 @@ def _put_in_place(store: SlideStore, outputs: Outputs, report: SlideReport) -> N
         os.replace(outputs.unfinished, outputs.store)
     except OSError as error:
         raise StoreError(f"{outputs.store}: cannot be put in place: {error.strerror or error}") from error
-    SlideStore(outputs.store).remove_work()
+    finished = SlideStore(outputs.store)
+    finished.remove_work()
     outputs.remove_leftovers()
+    if "store" not in outputs.only:
+        finished.keep_record()
 
 
 @contextmanager

@@ -72,6 +72,11 @@ class SlideReport:
         return f"<SlideReport {self.name}: {self.state}{known}{cause}>"
 
     @property
+    def is_there(self) -> bool:
+        """Whether outputs of the slide are there, as far as it can be read."""
+        return self.state in ("done", "incomplete", "skipped")
+
+    @property
     def is_whole(self) -> bool:
         """Whether the slide is complete, or another run is processing it."""
         return self.state in ("done", "elsewhere") or (self.state == "skipped" and not self.failed_tiles)

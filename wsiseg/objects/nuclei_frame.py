@@ -74,11 +74,14 @@ def read_nuclei(
     import pandas as pd
 
     files, is_folder = _files(Path(path))
-    frames = [nuclei_frame(_read(file, columns, where)) for file in files]
+    # A slide that was done again has a newer table of its own than its rows in the common one.
+    own = [file.name.removesuffix(".parquet") for file in files] if is_folder else []
+    frames = [nuclei_frame(_read(file, columns, where, own)) for file in files]
     if not is_folder:
         return frames[0]
     for file, frame in zip(files, frames, strict=True):
-        frame.insert(0, "slide", file.name.removesuffix(".parquet"))
+        if "slide" not in frame:
+            frame.insert(0, "slide", file.name.removesuffix(".parquet"))
     whole = [frame for frame in frames if len(frame)] or frames[:1]
     return pd.concat(whole, ignore_index=True)
 
@@ -118,9 +121,14 @@ def _is_of_nuclei(file: Path) -> bool:
 
 
 def _read(
-    file: Path, columns: Sequence[str] | None, where: Sequence[Any] | pa.dataset.Expression | None
+    file: Path,
+    columns: Sequence[str] | None,
+    where: Sequence[Any] | pa.dataset.Expression | None,
+    without: Sequence[str],
 ) -> pa.Table:
+    """Read columns and rows of a file; of the common table without the slides named."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     if not _is_of_nuclei(file):
@@ -135,6 +143,12 @@ def _read(
         rows = where
         if isinstance(where, Sequence):
             rows = pq.filters_to_expression(list(where)) if where else None
-        return dataset.to_table(columns=None if columns is None else list(columns), filter=rows)
+        if "slide" in dataset.schema.names:
+            others = ~pc.field("slide").isin(pa.array(without, pa.string()))
+            rows = others if rows is None else rows & others
+        named = None if columns is None else list(columns)
+        if named is not None and "slide" in dataset.schema.names:
+            named = ["slide", *(name for name in named if name != "slide")]
+        return dataset.to_table(columns=named, filter=rows)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise UsageError(f"{file}: cannot select where {where}: {error}") from error

@@ -69,7 +69,7 @@ def write_index(folder: Path) -> Path:
 
 
 def finished_slides(folder: Path) -> list[Outputs]:
-    """Return the slides of a folder that have a finished store."""
+    """Return the slides of a folder that have a finished store, with its arrays or without."""
     stores = sorted(folder.glob(f"*{STORE}"))
     return [Outputs(folder, path.name.removesuffix(STORE)) for path in stores if path.is_dir()]
 

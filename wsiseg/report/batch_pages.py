@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from wsiseg.config import OUTPUT_KINDS
 from wsiseg.errors import UsageError, WsisegError
 from wsiseg.inference.pages import Pages
 from wsiseg.inference.run_log import RUN, SUMMARY
@@ -17,7 +18,7 @@ from wsiseg.machine.replacing import refuse_foreign
 from wsiseg.report.batch_index import finished_slides, known_seconds, write_index
 from wsiseg.report.slide_page import write_slide_page
 from wsiseg.report.slide_preview import draw_preview
-from wsiseg.report.thumbnail import report_folder
+from wsiseg.report.thumbnail import report_folder, start_report
 from wsiseg.slides.overview import Overview
 from wsiseg.store.outputs import INDEX, PAGE, REPORTS, Outputs
 from wsiseg.store.slide_store import SlideStore
@@ -42,10 +43,18 @@ class BatchPages(Pages):
         Library that opens the slides.
     warn : callable
         Called with the problem of a page that could not be made.
+    only : sequence of str
+        What is kept of a slide, see `wsiseg.config.OUTPUT_KINDS`: no "report", no pages.
     """
 
-    def __init__(self, folder: Path, reader: str, warn: Callable[[str], None]) -> None:
-        self._folder, self._reader, self._warn = folder, reader, warn
+    def __init__(
+        self,
+        folder: Path,
+        reader: str,
+        warn: Callable[[str], None],
+        only: Sequence[str] = OUTPUT_KINDS,
+    ) -> None:
+        self._folder, self._reader, self._warn, self._only = folder, reader, warn, only
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pages")
         self._index_at = time.monotonic()
 
@@ -56,16 +65,19 @@ class BatchPages(Pages):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
-        if self._folder.is_dir() and (self._folder / SUMMARY).exists():
+        if "report" in self._only and (self._folder / SUMMARY).exists():
             self._guarded(lambda: write_index(self._folder))
 
     def draw(self, store: SlideStore, thumbnail: Overview, path: Path) -> None:
-        """Draw the preview of a slide, and the thumbnail of its report."""
-        draw_preview(store, thumbnail, path)
+        """Draw the preview of a slide, and the thumbnail of its report, as far as they are kept."""
+        if "report" in self._only:
+            start_report(path.parent, store.name, thumbnail.rgb)
+        if "preview" in self._only:
+            draw_preview(store, thumbnail, path)
 
     def add(self, report: SlideReport) -> None:
         """Queue the page of a finished slide; a skipped slide keeps a page that is newer than its table."""
-        if report.state in ("done", "incomplete", "skipped"):
+        if report.is_there and "report" in self._only:
             self._pool.submit(
                 self._make, Outputs(self._folder, report.name), report.seconds, report.state == "skipped"
             )

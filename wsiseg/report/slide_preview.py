@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsiseg.report.preview import write_preview
-from wsiseg.report.thumbnail import start_report
 from wsiseg.slides.overview import Overview
 from wsiseg.store.numbering import numbered_nuclei
 from wsiseg.store.slide_store import SlideStore
 
 
 def draw_preview(store: SlideStore, thumbnail: Overview, path: Path) -> None:
-    """Write the preview of a slide whose nuclei are numbered, and the thumbnail of its report."""
+    """Write the preview of a slide whose nuclei are numbered."""
     frame, tissue = store.frame, store.tissue
-    start_report(path.parent, store.name, thumbnail.rgb)
     write_preview(
         path,
         thumbnail.rgb,

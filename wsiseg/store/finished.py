@@ -21,6 +21,10 @@ def open_finished(path: Path) -> SlideStore:
     store = SlideStore(path.resolve())
     if not store.is_complete:
         raise StoreError(f"{path}: the slide is not finished; repeat `wsiseg predict` to resume it")
+    if not store.has_arrays:
+        raise StoreError(
+            f"{path}: its arrays were not kept (--only); run `wsiseg predict` with the store to have them"
+        )
     return store
 
 

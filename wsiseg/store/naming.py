@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wsiseg.config import PredictConfig
 from wsiseg.errors import StoreError
 from wsiseg.slides.sources import SlideSource, absolute, possible_names
 from wsiseg.store.outputs import Outputs
@@ -14,7 +15,7 @@ def outputs_of(
     source: SlideSource,
     fingerprint: str | None,
     folder: Path,
-    gzip: bool,
+    config: PredictConfig,
     taken: frozenset[str] = frozenset(),
 ) -> Outputs:
     """Return the outputs of a slide: existing ones under any of its names, else the first free name.
@@ -30,12 +31,12 @@ def outputs_of(
         Fingerprint of the slide's content; None if it is not open.
     folder : Path
         The output folder.
-    gzip : bool
-        Whether the GeoJSON is compressed.
+    config : PredictConfig
+        Which files there are of a slide.
     taken : frozenset of str
         Names under which other slides are being processed.
     """
-    every = [Outputs(folder, name, gzip) for name in possible_names(source)]
+    every = [Outputs(folder, name, config.gzip, config.only) for name in possible_names(source)]
     there = [_slide_there(outputs) for outputs in every]
     for field, mine in enumerate((absolute(source.path), fingerprint)):
         for outputs, found in zip(every, there, strict=True):

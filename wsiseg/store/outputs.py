@@ -9,23 +9,38 @@ from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
+from wsiseg.config import OUTPUT_KINDS
 from wsiseg.machine.marks import PREVIEW, is_ours
 from wsiseg.machine.whole import STREAMED
+from wsiseg.objects.one_table import slides_of
 
 # Endings of a finished and an unfinished store, and the folder of the slides' reports.
 STORE, UNFINISHED = ".zarr", ".zarr.unfinished"
 REPORTS = "report"
 INDEX = PAGE = "index.html"
+# One table of all slides, in place of one each.
+ONE_TABLE = "nuclei.parquet"
 THUMBNAIL = "thumbnail.jpg"
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one slide in the output folder."""
+    """The files of one slide in the output folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+    gzip : bool
+        Whether the GeoJSON is compressed.
+    only : tuple of str
+        Which of `OUTPUT_KINDS` are kept.
+    """
 
     folder: Path
     name: str
     gzip: bool = False
+    only: tuple[str, ...] = OUTPUT_KINDS
 
     @property
     def store(self) -> Path:
@@ -59,9 +74,11 @@ class Outputs:
 
     @property
     def files(self) -> list[Path]:
-        """All files beside the store: polygons, table, preview, and page and thumbnail of the report."""
+        """What is kept beside the store: polygons, table, preview, and page and thumbnail of the report."""
         report = self.folder / REPORTS / self.name
-        return [self.geojson, self.parquet, self.preview, report / PAGE, report / THUMBNAIL]
+        files = {"geojson": [self.geojson], "parquet": [self.parquet], "preview": [self.preview],
+                 "report": [report / PAGE, report / THUMBNAIL]}  # fmt: skip
+        return [file for kind in self.only for file in files.get(kind, [])]
 
     def geojson_files(self) -> list[Path]:
         """Return the existing GeoJSON files: one, or the parts that `--split` wrote."""
@@ -70,9 +87,13 @@ class Outputs:
         return [*sorted(parts), *filter(Path.exists, [self.geojson])]
 
     def missing(self) -> list[Path]:
-        """Return the missing files beside the store."""
-        missing = [] if self.geojson_files() else [self.geojson]
-        return missing + [file for file in (self.parquet, self.preview) if not file.exists()]
+        """Return the polygons, table and preview that are to be kept and are not there."""
+        there = {
+            self.geojson: bool(self.geojson_files()),
+            self.parquet: self.parquet.exists() or self.name in slides_of(self.folder / ONE_TABLE),
+            self.preview: self.preview.exists(),
+        }
+        return [file for file in self.files if not there.get(file, True)]
 
     @property
     def lock(self) -> Path:

@@ -275,6 +275,19 @@ class SlideStore:
         self.provenance.update(values)
         self.root.attrs["wsiseg"] = self.provenance
 
+    @property
+    def has_arrays(self) -> bool:
+        """Whether it is more than the record of a slide whose arrays were not kept."""
+        return bool(self.provenance.get("arrays", True))
+
+    def keep_record(self) -> None:
+        """Delete the arrays; what is left says which slide was done, with what, and what came of it."""
+        self.annotate(arrays=False)
+        self.root.attrs.pop("ome", None)
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+
     def remove_work(self) -> None:
         """Delete the files that only an unfinished store needs."""
         shutil.rmtree(self.path / names.WORK, ignore_errors=True)
