@@ -11,7 +11,7 @@ from fake_outputs import write_slide
 from wsiseg.errors import StoreError
 from wsiseg.machine.marks import is_ours
 from wsiseg.objects.one_table import add_slides, slides_of
-from wsiseg.objects.parquet import ParquetWriter
+from wsiseg.objects.parquet import ParquetWriter, file_schema
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_other_columns_and_other_files_are_refused(tables: dict[str, Path], tmp_
     table = tmp_path / "nuclei.parquet"
     add_slides(table, tables)
     before = table.read_bytes()
-    with ParquetWriter(tmp_path / "all.parquet", "all"):
+    with ParquetWriter(tmp_path / "all.parquet", file_schema("all")):
         pass
     with pytest.raises(StoreError, match=r"nuclei\.parquet: nuclei\.parquet has other columns"):
         add_slides(table, {"c": tmp_path / "all.parquet"})
