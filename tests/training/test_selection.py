@@ -7,8 +7,6 @@ import pytest
 from wsiseg.errors import UsageError
 from wsiseg.training.selection import parse_selection
 
-pytestmark = pytest.mark.slow
-
 
 def test_selections_are_read():
     assert parse_selection(" 3:1 ") == (3, 1)
