@@ -25,8 +25,8 @@ from wsiseg.slides.sources import SlideSource
 
 if TYPE_CHECKING:
     from wsiseg.training.config import TrainingConfig
-    from wsiseg.training.fit import FitResult
     from wsiseg.training.fit_config import FitConfig
+    from wsiseg.training.fit_result import FitResult
     from wsiseg.training.observer import FitObserver
     from wsiseg.training.selection import Choice
 

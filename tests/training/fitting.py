@@ -7,8 +7,9 @@ from typing import Any
 
 from wsiseg.slides.expand import expand
 from wsiseg.training.config import TrainingConfig
-from wsiseg.training.fit import FitResult, fit_slides
+from wsiseg.training.fit import fit_slides
 from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.fit_result import FitResult
 from wsiseg.training.observer import FitObserver
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from html import escape
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 
-from wsiseg.errors import SlideError, StoreError, UsageError
+from wsiseg.errors import StoreError, UsageError
 from wsiseg.machine.allocator import give_back
 from wsiseg.machine.replacing import write_output
 from wsiseg.network.device import resolve_device
 from wsiseg.slides.sources import SlideSource
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.fit_config import FitConfig
+from wsiseg.training.fit_result import FitResult
 from wsiseg.training.guided.consensus import consensus_maker, stain_maker
 from wsiseg.training.guided.fields import Fields, Maker, standing_for
 from wsiseg.training.guided.generated import GeneratedFields
@@ -33,7 +32,7 @@ from wsiseg.training.observer import FitObserver, InTurn
 from wsiseg.training.presets import consensus_config
 from wsiseg.training.reproducible import reproducible
 from wsiseg.training.reselect import read_states
-from wsiseg.training.run_folder import CONTACT_SHEET, RunFolder
+from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.run_record import RunRecord, check_same, check_versions, identity
 from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
 from wsiseg.training.side_by_side import repeats_at_once, train_repeats
@@ -46,40 +45,6 @@ SAMPLES = 6
 # Convolutions of eight channels gain nothing from more threads, and one gives the same bytes everywhere.
 THREADS = 1
 MOST_WORKERS = 4
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """The result of a run.
-
-    Parameters
-    ----------
-    output : Path
-        The run folder; `wsiseg predict -m` takes it.
-    choice : Choice
-        Repeat, channel and epoch of the model.
-    failures : tuple of SlideError
-        Slides that were left out, with the cause.
-    finished : bool
-        False if `max_minutes` ended the run before its last epoch.
-    states : mapping of int to RepeatState
-        What each repeat has learned, by its number from 1; 0 is the consensus.
-    """
-
-    output: Path
-    choice: Choice
-    failures: tuple[SlideError, ...]
-    finished: bool
-    states: Mapping[int, RepeatState] = field(repr=False)
-
-    def _repr_html_(self) -> str:
-        """Return the model in words, and what it finds in sample crops."""
-        text = f"<p>Model in {escape(str(self.output))}: {escape(str(self.choice))}</p>"
-        try:
-            sheet = base64.b64encode((self.output / CONTACT_SHEET).read_bytes()).decode()
-        except OSError:
-            return text
-        return f'{text}<img alt="confidence in sample crops" width="640" src="data:image/png;base64,{sheet}">'
 
 
 def fit_slides(
