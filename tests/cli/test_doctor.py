@@ -28,6 +28,7 @@ def test_all_is_well_here(command: Command, svs_slide: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_broken_libraries_do_not_stop_it(command: Command, tmp_path: Path) -> None:
     broken = {

@@ -11,6 +11,7 @@ import pytest
 from command_line import command_environment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("no_color", [None, "1"])
 def test_a_terminal_gets_a_bar_and_no_color_is_heeded(
     tmp_path: Path, small_slide: Path, model_file: Path, no_color: str | None

@@ -81,6 +81,7 @@ def test_outlines_of_another_image_are_refused(tmp_path: Path) -> None:
         read_labels(tmp_path / "a.geojson", (10, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_monuseg_masks_are_its_xml_painted_half_a_pixel_off(shared_data: Path, tmp_path: Path) -> None:
     name = "TCGA-50-5931-01Z-00-DX1"
@@ -96,6 +97,7 @@ def test_monuseg_masks_are_its_xml_painted_half_a_pixel_off(shared_data: Path, t
     assert 0.97 < metrics.dice(mask.image, nuclei.image) < 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("moved", [(1, 0), (0, 1), (1, 1), (-1, -1)])
 def test_monuseg_xml_lies_on_the_nuclei_of_its_image(shared_data: Path, moved: tuple[int, int]) -> None:

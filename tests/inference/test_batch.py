@@ -24,6 +24,8 @@ from wsiseg.network.model import load_model, save_model
 from wsiseg.store.slide_store import SlideStore
 from wsiseg.store.states import Stage, State
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def done(tmp_path: Path, small_slide: Path, model_file: Path) -> Path:

@@ -78,6 +78,7 @@ def test_no_outline_of_a_real_slide_is_a_staircase(real: Path) -> None:
     assert max(map(right_angles_in_a_row, rings)) <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_perimeter_and_circularity_of_a_real_slide_are_near_those_of_scikit_image(real: Path) -> None:
     store = zarr.open_group(real / "CMU-1-Small-Region.zarr", mode="r")

@@ -46,6 +46,7 @@ def test_solidity_is_weighted_by_area() -> None:
     assert both.solidity == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow
 def test_with_few_nuclei_the_usual_threshold_is_taken() -> None:
     nothing, window = np.zeros((64, 64), np.uint8), disc(0.33, 0.58, 0.9)
     assert most_convex([nothing], MPP, CONFIG, 0.3) == most_convex([], MPP, CONFIG, 0.3) == 0.3
@@ -69,6 +70,7 @@ def test_what_shapes_cannot_tell_apart_stays_at_the_usual_threshold() -> None:
         assert most_convex([tiled.astype(np.uint8)], MPP, CONFIG, 0.5) == 0.5
 
 
+@pytest.mark.slow
 def test_threads_change_nothing() -> None:
     windows = [np.random.default_rng(0).integers(0, 256, (96, 96)).astype(np.uint8)]
     windows += [disc(0.33, 0.58, 0.9)] * LEAST_NUCLEI

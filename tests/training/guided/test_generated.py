@@ -11,6 +11,8 @@ from wsiseg.training.config import StainTarget, TrainingConfig
 from wsiseg.training.guided.generated import GeneratedFields, exact_target, touching
 from wsiseg.training.stream import CropStream
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def taught() -> TrainingConfig:
