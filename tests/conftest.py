@@ -12,6 +12,11 @@ import pytest
 from command_line import Command, command_environment
 from hypothesis import settings
 
+from wsiseg.machine.cores import wait_asleep
+
+# Before torch is imported: beside a busy process its spinning threads double the suite's processor time.
+wait_asleep()
+
 # No timed assertion: how long an example takes says how busy the machine is.
 settings.register_profile("wsiseg", deadline=None)
 settings.load_profile("wsiseg")

@@ -122,7 +122,7 @@ SMALL = ScalePretextConfig(factors=(1, 2), patch_px=32, batch_size=4, steps=3)
 def test_scale_pretext_trains_a_few_steps_and_attends(
     field: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]],
 ) -> None:
-    rgb, _ = field
+    rgb = field[0][:64, :72]
     losses: list[float] = []
 
     def after_step(step: int, loss: float) -> bool:
