@@ -53,7 +53,7 @@ class Samples:
 
 
 def name_of(number: int) -> str:
-    """Return what a repeat is called: counted from 1, 0 is the consensus."""
+    """Return the name of a repeat: counted from 1, 0 is the consensus."""
     return f"Repeat {number}" if number else "Consensus"
 
 

@@ -26,7 +26,7 @@ from wsiseg.training.state import RepeatState, with_weights
 # Sides of the pictures in px, so that a report stays far below 5 MB however many repeats there are.
 TILE_PX, SMALL_TILE_PX, FEW_CELLS = 224, 144, 64
 FIGURE_PX = 320
-# Of the patches of an epoch; what is above has the brightest colour.
+# Share of an epoch's patches that has the brightest colour; larger shares have it too.
 HIGHEST_SHARE = 0.5
 SHARE_TICKS = (0.0, 0.02, 0.1, 0.25, 0.5)
 

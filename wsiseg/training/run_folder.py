@@ -80,12 +80,12 @@ class RunFolder:
                 ) from error
 
     def read(self) -> RunRecord | None:
-        """Return what run.json says, or None where there is none.
+        """Return the record in run.json, or None if there is none.
 
         Raises
         ------
         StoreError
-            If it is there and cannot be understood.
+            If it exists but cannot be understood.
         """
         file = self.path / RUN_FILE
         try:
@@ -105,7 +105,7 @@ class RunFolder:
         write_output(self.path / RUN_FILE, text.encode())
 
     def record(self) -> RunRecord:
-        """Return what run.json says of the run that is here.
+        """Return the record of the run in the folder.
 
         Raises
         ------
@@ -123,14 +123,14 @@ class RunFolder:
         return [folder for folder in folders if (folder / CHECKPOINT_FILE).exists()]
 
     def clear(self) -> None:
-        """Remove what a run left, and nothing else; run.json last, which says what the rest is of."""
+        """Remove the files of a run and nothing else; run.json last, as it identifies the others."""
         remove_ours([self.model])
         for folder in self.states():
             self.clear_repeat(folder)
         remove_ours(self.path / name for name in (METRICS_FILE, SAMPLES_FILE, *DRAWN, RUN_FILE))
 
     def clear_repeat(self, folder: Path) -> None:
-        """Remove what a run left in the folder of a repeat, and the folder if nothing else is in it."""
+        """Remove a run's files from the folder of a repeat, and the folder if it is empty then."""
         remove_ours(folder.glob("*"))
         with suppress(OSError):
             folder.rmdir()

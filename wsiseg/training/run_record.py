@@ -1,4 +1,4 @@
-"""What run.json says of a run, and whether another command may resume it."""
+"""The record of a run in run.json, and whether another command may resume the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OtherFormatError(Exception):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What run.json says of a run.
+    """The record of a run, as run.json holds it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class RunRecord:
     config : TrainingConfig
         How the networks are trained.
     identity : dict
-        What must be the same for the run to be resumed.
+        What must be equal for the run to be resumed.
     slides, failures : list of dict
         Slides that are used, and those left out with the cause.
     labels : dict of str to str, or None
@@ -107,7 +107,7 @@ def identity(
     prior: Prior | None = None,
     label_images: Sequence[TrainingSource] | None = None,
 ) -> dict[str, Any]:
-    """Return what must be the same for a run to be resumed; the number of repeats may change."""
+    """Return what must be equal for a run to be resumed; the number of repeats may change."""
     settings = {key: value for key, value in config.to_json().items() if key != "repeats"}
     return {
         "settings": json.loads(json.dumps(settings)),
@@ -122,12 +122,12 @@ def identity(
 
 
 def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to resume a run of something else.
+    """Refuse to resume a run with another identity.
 
     Raises
     ------
     UsageError
-        In words: what differs, and what to do.
+        With what differs and what to do.
     """
     differences = []
     for key, value in now["settings"].items():
@@ -152,7 +152,7 @@ def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
 def check_versions(
     folder: Path, before: Mapping[str, str], now: Mapping[str, str], observer: FitObserver
 ) -> None:
-    """Refuse to resume a run of another version of wsiseg; say so where only torch differs.
+    """Refuse to resume a run of another version of wsiseg; warn if only torch differs.
 
     Raises
     ------

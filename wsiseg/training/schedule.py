@@ -1,4 +1,4 @@
-"""The rates of every step, as pure functions of how far training has come."""
+"""The rates of every step, as pure functions of the progress of training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rates(config: TrainingConfig, step: int, steps: int) -> Rates:
 
 
 def average_keeps(decay: float, step: int) -> float:
-    """Return what a step leaves of the moving average: little at first, when it is of few steps."""
+    """Return the share of the moving average that a step keeps: small at first, when few steps are in it."""
     return min(decay, (step + 1) / (step + 10))
 
 

@@ -48,11 +48,11 @@ class Choice:
 
     @property
     def value(self) -> float:
-        """That by which choices are compared."""
+        """The value by which choices are compared."""
         return self.score if self.dice is None else self.dice
 
     def __str__(self) -> str:
-        """Return what became the model, and why, in one line."""
+        """Return the choice and its reason in one line."""
         name = f"repeat {self.repeat}" if self.repeat else "consensus of the repeats"
         inverted = ", inverted" if self.inverted else ""
         dice = "" if self.dice is None else f", Dice {self.dice:.3f}"
@@ -80,7 +80,7 @@ def parse_selection(text: str) -> tuple[int, int]:
 
 
 def choice_of(number: int, state: RepeatState, channel: int, by: str | None = None) -> Choice:
-    """Return the choice that a channel of a repeat stands for."""
+    """Return the choice of a channel of a repeat."""
     record = state.best_record(channel)
     return Choice(
         repeat=number,
@@ -129,7 +129,7 @@ def selected(states: Mapping[int, RepeatState], text: str) -> Choice:
 
 
 def write_model(folder: Path, state: RepeatState, choice: Choice, config: TrainingConfig) -> None:
-    """Write the model that a choice stands for into a folder."""
+    """Write the chosen model into a folder."""
     info = ModelInfo(
         classes=config.classes,
         channel=choice.channel,

@@ -1,4 +1,4 @@
-"""Several repeats at a time: in a thread each, or as one network on CUDA; each is what it is alone."""
+"""Trains several repeats at a time, in a thread each or as one network on CUDA, with the same results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsiseg.training.observer import FitObserver
 from wsiseg.training.stacked import can_stack
 from wsiseg.training.state import RepeatState
 
-# What a step keeps for each pixel of its batch, and what is left to everything else.
+# Memory of a step per pixel of its batch, and memory left to everything else.
 PIXEL_BYTES, SPARE_BYTES = 1_500, 1_000_000_000
 
 
@@ -36,7 +36,7 @@ def repeats_at_once(config: TrainingConfig, device: torch.device, threads: int) 
 
 
 def step_bytes(config: TrainingConfig) -> int:
-    """Return about what a step of one repeat takes."""
+    """Return the approximate memory of a step of one repeat."""
     return PIXEL_BYTES * config.batch_size * config.crop_px**2
 
 
@@ -60,7 +60,7 @@ def train_repeats(
     observer : FitObserver
         Called by all threads; `InTurn` makes that safe.
     goes_on : callable
-        Asked before each start but the first, and after every epoch; False ends training.
+        Called before each start but the first, and after every epoch; False ends training.
 
     Yields
     ------
@@ -97,7 +97,7 @@ def train_repeats(
 
 
 def in_step(states: Sequence[RepeatState], most: int) -> list[list[int]]:
-    """Return the places of states in groups of up to `most` of which the same number of epochs is done."""
+    """Return the places of states in groups of up to `most` with the same number of finished epochs."""
     groups: list[list[int]] = []
     for place in sorted(range(len(states)), key=lambda place: -len(states[place].history)):
         last = groups[-1] if groups else []

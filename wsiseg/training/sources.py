@@ -1,4 +1,4 @@
-"""The slides and images that a training draws from, each opened and tried before training starts."""
+"""The slides and images to train on, each opened and tested before training starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 MAX_IMAGE_PX = 40_000_000
-# So many places of tissue are kept of a slide of any size: memory grows with neither.
+# Places of tissue kept for a slide of any size, so that memory does not grow with it.
 PLACES = 2048
 OPEN_BYTES = 512 << 20
 SLIDE_BYTES = 32 << 20
@@ -54,9 +54,9 @@ class TrainingSource:
     size_l0 : (int, int)
         (width, height) at level 0.
     is_image : bool
-        A plain image, of which every place is as good as any other.
+        Whether it is a plain image, in which every place counts as tissue.
     fingerprint : str
-        What the file is, whatever it is called.
+        Identifies the content of the file.
     places : int32 (n, 2) or None
         (x, y) of tissue pixels of a low level, in frame pixels of their top left corner; None for images.
     place_px : int
@@ -94,9 +94,9 @@ def check_sources(
     Returns
     -------
     usable : list of TrainingSource
-        What training can draw from, in the order given.
+        The sources that training can use, in the given order.
     failures : list of SlideError
-        What it cannot, with the cause.
+        Those that it cannot use, with the cause.
     """
     usable, failures = [], []
     for source in slides:
@@ -114,7 +114,7 @@ def usable_sources(
     tissue: TissueConfig,
     observer: FitObserver,
 ) -> tuple[list[TrainingSource], list[SlideError]]:
-    """Return what `check_sources` does, and say what is left out.
+    """Return the result of `check_sources`, and report what is left out.
 
     Raises
     ------
@@ -219,7 +219,7 @@ class OpenViews:
         return view
 
     def close(self) -> None:
-        """Let go of all slides."""
+        """Close all slides."""
         with self._lock:
             for view in self._views.values():
                 view.slide.close()
@@ -227,6 +227,6 @@ class OpenViews:
 
 
 def _cost(view: SlideView) -> int:
-    """Return about how much memory an open slide takes; the largest one alone may be kept too."""
+    """Return the approximate memory of an open slide; even a slide above the bound is kept open alone."""
     width, height = view.slide.dimensions
     return min(OPEN_BYTES, 3 * width * height if view.slide.reader == "image" else SLIDE_BYTES)

@@ -28,7 +28,7 @@ def can_stack(config: TrainingConfig) -> bool:
 class Stack(Learner):
     """R repeats as one network: weights, Adam's moments and moving averages, a row each.
 
-    Each becomes what it is alone, to rounding.
+    Each repeat ends as it would alone, up to rounding.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Stack(Learner):
         return first.validation.score_all(validated.logits_of_same, first.device)
 
     def settle(self) -> None:
-        """Put what the repeats have become into their states."""
+        """Copy the trained weights into the repeats' states."""
         for place, state in enumerate(self._states):
             read_row(self.network.rows[place], state.network.named_parameters())
             read_row(self.network.running[place], statistics(state.network))

@@ -19,7 +19,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to; a value of each channel in `scores`, `inverted` and `dice`.
+    """The result of one epoch, with a value per channel in `scores`, `inverted` and `dice`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class EpochRecord:
     seconds: float
 
     def value(self, channel: int) -> float:
-        """Return that by which the channel is chosen: Dice where there are labels, else the score."""
+        """Return the value by which the channel is chosen: Dice if there are labels, else the score."""
         return self.scores[channel] if self.dice is None else self.dice[channel]
 
 
@@ -103,7 +103,7 @@ class RepeatState:
 
     @property
     def best_channel(self) -> int:
-        """The channel that is taken: that of the best value, the first of equals."""
+        """The chosen channel: the one with the best value, the first of equals."""
         if self.takes_last and self.history[-1].dice is None:
             return 0
         channels = range(self.network.classes)

@@ -19,7 +19,7 @@ from wsiseg.training.stream import Batch
 
 @dataclass(frozen=True)
 class StepLoss:
-    """What a step is to minimise.
+    """The losses of a step.
 
     Parameters
     ----------

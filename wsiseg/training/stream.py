@@ -1,4 +1,4 @@
-"""Batches of crops: which slides and images they come from, read ahead by threads.
+"""Batches of crops from slides and images, read ahead by threads.
 
 The order and content of crops follow from the repeat's seed, the epoch and the index alone.
 """
@@ -41,10 +41,10 @@ class Batch(NamedTuple):
 def epoch_order(
     sources: Sequence[TrainingSource], config: TrainingConfig, repeat: int, epoch: int
 ) -> list[int]:
-    """Return the number of the source of each crop of an epoch.
+    """Return the number of each crop's source in an epoch.
 
     With `images_once` plain images give one crop each. Otherwise an epoch has `epoch_crops` however many
-    sources there are: they take turns, from one epoch to the next, each turn in another order.
+    sources there are: they take turns across epochs, each turn in a new order.
     """
     seed, count = config.seed + repeat, len(sources)
     if config.images_once and all(source.is_image for source in sources):

@@ -1,4 +1,4 @@
-"""How good the channels of a network are on fixed crops: agreement with the stain, Dice with labels."""
+"""Scores the channels of a network on fixed crops: agreement with the stain, Dice with labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wsiseg.training.state import channels_last, with_weights
 Mask = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 SIGMA_UM = 0.25
-# Crops that go through the network at once: what fits a CPU's caches, or fills a GPU.
+# Crops per pass of the network: as many as fit a CPU's caches, or fill a GPU.
 CHUNK, CHUNK_OF_GPU = 2, 10
 
 
@@ -60,7 +60,7 @@ class Validation:
     images : float32 (V, 3, S, S)
         What the network sees of them.
     stain : bool (V, S, S)
-        Where the stain says nuclei are: haematoxylin above Otsu's threshold of the crop, or the local mask of
+        Nuclei according to the stain: haematoxylin above Otsu's threshold of the crop, or the local mask of
         the preset's target.
     labels : bool (V, S, S) or None
         The truth, where there are labels.
@@ -90,7 +90,7 @@ class Validation:
         logits : callable
             Maps of each network before the sigmoid: (N, 3, S, S) -> (R, N, K, S, S).
         device : torch.device
-            Where images are to be.
+            Device of the images.
         """
         images, masks = self._on(device)
         least = logit(self.threshold)

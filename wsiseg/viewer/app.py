@@ -1,4 +1,4 @@
-"""Addresses and answers; no address is ever a path of the file system."""
+"""The web application; no address is ever a path of the file system."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BYTES = "application/octet-stream"
 
 
 class BadRequestError(Exception):
-    """A request that the page would never make."""
+    """A request that the page never makes."""
 
 
 def create_app(content: Content, token: str, port: int) -> Guard:
@@ -118,10 +118,10 @@ def number(request: Request, name: str) -> float:
 
 
 def absent(_request: Request, _error: Exception) -> Response:
-    """Answer a request for something that is not there."""
-    return PlainTextResponse("There is no such thing.", 404)
+    """Answer a request for something that does not exist."""
+    return PlainTextResponse("Not found.", 404)
 
 
 def bad(_request: Request, error: Exception) -> Response:
-    """Answer a request that makes no sense."""
+    """Answer a malformed request."""
     return PlainTextResponse(str(error), 400)

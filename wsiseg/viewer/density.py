@@ -1,4 +1,4 @@
-"""How many nuclei there are where: a map of the whole slide, for zooms at which outlines run together."""
+"""A map of the density of nuclei over the slide, for zooms at which outlines would run together."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Density:
 
 
 def keeps(nuclei: Nuclei, threshold: float, found_at: float) -> NDArray[np.bool_]:
-    """Return which nuclei count: all up to the threshold they were found at, then those certain enough."""
+    """Return which nuclei count: all up to the threshold that found them, then those certain enough."""
     if threshold <= found_at:
         return np.ones(len(nuclei), np.bool_)
     return np.asarray(nuclei.confidence >= np.float32(threshold))

@@ -45,7 +45,7 @@ class NucleusRings:
         return self.points.nbytes + self.ring_start.nbytes + self.nucleus_start.nbytes
 
     def take(self, nuclei: Ints) -> NucleusRings:
-        """Return the rings of some nuclei, in the order asked for."""
+        """Return the rings of some nuclei, in the given order."""
         starts, counts = self.nucleus_start[nuclei], np.diff(self.nucleus_start)[nuclei]
         rings = ranges(starts, counts)
         points = np.diff(self.ring_start)[rings]

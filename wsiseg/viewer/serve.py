@@ -72,7 +72,7 @@ def listening(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
-            # a server that ended a moment ago does not keep its port
+            # a port that a server has just released can be used at once
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen()
@@ -89,7 +89,7 @@ def listening(port: int) -> socket.socket:
 
 
 def has_screen() -> bool:
-    """Whether a browser would have a window; without one a text browser would take over the terminal."""
+    """Whether a browser can open a window; otherwise a text browser would take over the terminal."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))

@@ -1,4 +1,4 @@
-"""What is changed about a crop before the network sees it."""
+"""Random changes to a crop before the network sees it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DARKEST = 1 / 255
 
 
 def flip(images: Tensor, targets: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-    """Flip and turn each square crop at random, its target with it: (N, 3, S, S) and (N, T, S, S)."""
+    """Flip and rotate each square crop at random, together with its target: (N, 3, S, S) and (N, T, S, S)."""
     choices = torch.randint(0, 2, (len(images), 3), generator=generator).tolist()
     turned = torch.stack([_turned(image, *choice) for image, choice in zip(images, choices, strict=True)])
     if targets is None:

@@ -1,4 +1,4 @@
-"""Nuclei as nodes of the component tree of a stain map: each at a threshold of its own.
+"""Nuclei as nodes of the component tree of a stain map, each at its own threshold.
 
 A node is a connected component of the pixels at or above some level (four neighbours). The tree of all of
 them is built once; each node of a nucleus's size and shape is worth the contrast along its border, and the
@@ -22,7 +22,7 @@ EDGE_LENGTH = np.pi / 4
 
 @dataclass(frozen=True)
 class NucleusShape:
-    """What a node must look like to be a nucleus.
+    """Limits of size and shape of a node that can be a nucleus.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def _best_nodes(levels, parent, order, sums, least, min_px, max_px, ellipse_powe
             continue
         if q != p and flat[p] >= 1 and min_px <= sums[p, 0] <= max_px:
             own[p] = _worth(sums[p], least, ellipse_power, min_ellipse)
-        # Negative: what lies inside is worth more.
+        # Negative: the nodes inside are worth more.
         if own[p] < inside[p]:
             own[p] = -inside[p]
         if q != p:
