@@ -28,7 +28,7 @@ _COLUMNS = {
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the table to this file: .csv (a row an image, then mean and sd) or .json.",
+    help="Also write the table to this file: .csv (a row per image, then mean and sd) or .json.",
 )
 @options.verbosity_options
 @click.pass_context

@@ -1,4 +1,4 @@
-"""Progress of a training: a live bar on a terminal, a line an epoch elsewhere."""
+"""Progress of a training: a live bar on a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class FitProgress(FitObserver):
             )
 
     def epoch_done(self, repeat: int, record: EpochRecord, channel: int) -> None:
-        """Print a line an epoch where there is no bar."""
+        """Print a line per epoch where there is no bar."""
         self._skips[repeat] += record.skips
         score = f", score {record.scores[channel]:.3f}"
         if record.dice is not None:

@@ -61,7 +61,7 @@ def command(
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp,regions) or URLs.
 
     For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one
-    row a nucleus) and .preview.jpg; OUT/index.html shows what became of all, as OUT/summary.csv and
+    row per nucleus) and .preview.jpg; OUT/index.html shows what became of all, as OUT/summary.csv and
     OUT/run.json say it.
     """
     from wsiseg.api import predict
@@ -87,7 +87,7 @@ def command(
 
 
 def _table(bad: Sequence[SlideReport]) -> list[str]:
-    """Return what became of the slides that are not done, a line a cause."""
+    """Return what became of the slides that are not done, a line per cause."""
     from wsiseg.errors import shown
 
     causes: dict[tuple[str, str], list[str]] = {}

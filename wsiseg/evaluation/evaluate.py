@@ -93,7 +93,7 @@ class Evaluation:
         return f"<Evaluation of {len(self.images)} images: {scores or 'none compared'}>"
 
     def _repr_html_(self) -> str:
-        """Return a row an image, and mean and sd, as a notebook shows them."""
+        """Return a row per image, and mean and sd, as a notebook shows them."""
         rows = [(image.name, asdict(image.scores)) for image in self.images]
         rows += [("mean", self.mean), ("sd", self.sd)] if rows else []
         head = "".join(f"<th>{name}</th>" for name in ("image", *SHOWN))
@@ -114,7 +114,7 @@ class Evaluation:
         return json.dumps({**asdict(self), "images": images, "mean": self.mean, "sd": sd}, indent=1)
 
     def to_csv(self) -> str:
-        """Return one row an image, then the rows `mean` and `sd`, as CSV text."""
+        """Return one row per image, then the rows `mean` and `sd`, as CSV text."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["name", *MEASURES, "has_instances", "prediction", "labels"])
@@ -204,7 +204,7 @@ def _same_size(truth: Path, prediction: Path) -> tuple[Labels, Labels]:
 
 
 def _prediction_files(places: Iterable[Path]) -> Iterator[Path]:
-    """Yield one file an image, in the order given, folders in the order of names."""
+    """Yield one file per image, in the order given, folders in the order of names."""
     for place in places:
         if not place.exists():
             raise UsageError(f"{place}: no such file or folder; give what `wsiseg predict` wrote")

@@ -70,7 +70,7 @@ def _one_band(file: Path, values: Values) -> Values:
     bands = values[..., :3] if values.shape[-1] >= 3 else values[..., :1]
     if not (bands == bands[..., :1]).all():
         raise LabelError(
-            f"{file}: a colour image; labels in colours are ambiguous: give one number a nucleus (16-bit "
+            f"{file}: a colour image; labels in colours are ambiguous: give one number per nucleus (16-bit "
             "PNG or TIFF) or a black and white mask"
         )
     return bands[..., 0]

@@ -85,7 +85,7 @@ def segment(
         The id of the nucleus at each pixel of the image, 0 for none. Nuclei are found at the model's
         resolution, and a pixel takes the nucleus that its centre lies in.
     nuclei : pandas.DataFrame
-        One row a nucleus, in the order of their ids, columns as in :doc:`/measurements`; ``_l0`` are pixels
+        One row per nucleus, in the order of their ids, columns as in :doc:`/measurements`; ``_l0`` are pixels
         of the image. `geometry` holds shapely polygons; a ``GeoDataFrame`` if geopandas is installed.
 
     Raises

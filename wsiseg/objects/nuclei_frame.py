@@ -57,7 +57,7 @@ def read_nuclei(
     Returns
     -------
     pandas.DataFrame
-        One row a nucleus, columns as in :doc:`/measurements`; `geometry` holds shapely polygons in level-0
+        One row per nucleus, columns as in :doc:`/measurements`; `geometry` holds shapely polygons in level-0
         pixels. A ``geopandas.GeoDataFrame`` if geopandas is installed and `geometry` was asked for.
 
     Raises

@@ -1,4 +1,4 @@
-"""Parquet, one row a nucleus, streamed in row groups; units are in the fields' metadata."""
+"""Parquet, one row per nucleus, streamed in row groups; units are in the fields' metadata."""
 
 from __future__ import annotations
 

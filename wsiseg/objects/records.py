@@ -1,4 +1,4 @@
-"""One row a nucleus: place, size, shape, stain and outline."""
+"""One row per nucleus: place, size, shape, stain and outline."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Reports(list[SlideReport]):
         self.output = os.fspath(output)
 
     def __repr__(self) -> str:
-        """Return a line a slide."""
+        """Return a line per slide."""
         done = sum(report.is_whole for report in self)
         return "\n".join([f"{done} of {len(self)} slides done in {self.output}", *map(repr, self)])
 

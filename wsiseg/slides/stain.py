@@ -1,4 +1,4 @@
-"""Haematoxylin, eosin and grey level of RGB pixels, one byte a pixel each."""
+"""Haematoxylin, eosin and grey level of RGB pixels, one byte per pixel each."""
 
 from __future__ import annotations
 

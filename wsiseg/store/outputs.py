@@ -64,7 +64,7 @@ class Outputs:
 
     @property
     def parquet(self) -> Path:
-        """One row a nucleus."""
+        """One row per nucleus."""
         return self.folder / f"{self.name}.parquet"
 
     @property

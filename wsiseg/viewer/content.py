@@ -94,7 +94,7 @@ class Content:
         return file.getvalue()
 
     def confidence_tile(self, level: int, col: int, row: int) -> bytes:
-        """Return the confidence of a tile of the store's level, one byte a pixel, row by row, deflated.
+        """Return the confidence of a tile of the store's level, one byte per pixel, row by row, deflated.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Content:
         return packed(rings, nuclei.confidence[rows], nuclei.column(measure)[rows], (x0, y0))
 
     def density_map(self, threshold: float) -> bytes:
-        """Return shares of the highest density, one byte a bin, row by row."""
+        """Return shares of the highest density, one byte per bin, row by row."""
         if self.density is None:
             raise LookupError("no nuclei")
         return self.density.shares(threshold).tobytes()
