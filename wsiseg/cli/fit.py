@@ -115,9 +115,9 @@ def command(
 ) -> None:
     """Learn a network from SLIDES, without labels: files, folders, globs, CSV lists (slide,mpp) or URLs.
 
-    Leaves RUN/model.safetensors for `wsiseg predict -m RUN`, the scores of every repeat, epoch and channel in
-    RUN/metrics.csv, and RUN/report.html, on which you see what was chosen and can choose otherwise with
-    --select. Repeat the command to resume an interrupted run.
+    Writes RUN/model.safetensors for `wsiseg predict -m RUN`, the scores of every repeat, epoch and channel in
+    RUN/metrics.csv, and RUN/report.html, which shows the chosen network and the others; --select chooses
+    another one. Repeat the command to resume an interrupted run.
     """
     if not slides:
         _select_later(output, settings["select"])

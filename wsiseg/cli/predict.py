@@ -60,9 +60,9 @@ def command(
 ) -> None:
     """Find the nuclei of SLIDES: files, folders, globs, CSV lists (slide,mpp,regions) or URLs.
 
-    For each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet (one
-    row per nucleus) and .preview.jpg; OUT/index.html shows what became of all, as OUT/summary.csv and
-    OUT/run.json say it.
+    Writes for each slide OUT/<name>.zarr (confidence and labels, OME-Zarr), .geojson (for QuPath), .parquet
+    (one row per nucleus) and .preview.jpg, and for all of them OUT/index.html, OUT/summary.csv and
+    OUT/run.json.
     """
     from wsiseg.api import predict
     from wsiseg.cli.progress import BatchProgress

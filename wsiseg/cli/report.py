@@ -17,8 +17,8 @@ from wsiseg.cli import options
 def command(ctx: click.Context, folder: Path, reader: str) -> None:
     """Rebuild the report of `wsiseg predict` (OUT/index.html) or `wsiseg fit` (RUN/report.html).
 
-    No network runs and no nuclei are found again. Slides are opened for missing pictures only; where they are
-    gone the pages show what the stores hold.
+    Uses the stores and tables in the folder, without running the network. Slides are opened only for missing
+    pictures; if they are gone the pages show what the stores hold.
     """
     from wsiseg.machine.marks import holds_fit
 

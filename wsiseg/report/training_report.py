@@ -129,7 +129,7 @@ def _row(row: Sequence[Cell], run: Any, side_px: int) -> dict[str, Any]:
 
 
 def _charts(states: Mapping[int, RepeatState], shown: Sequence[int], choice: Choice) -> list[Curves]:
-    """Return loss, skips and scores over epochs: a line per repeat, and a line per channel of the chosen one."""
+    """Return loss, skips and scores over epochs: a line per repeat, and per channel of the chosen one."""
 
     def lines(value: Any) -> list[Series]:
         return [
