@@ -35,13 +35,13 @@ _COLUMNS = {
 def command(
     ctx: click.Context, predictions: tuple[Path, ...], labels: Path, as_json: bool, output: Path | None
 ) -> None:
-    """Dice, AJI, PQ, F1 and counts of PREDICTIONS against LABELS, per image and on average.
+    """Compute Dice, AJI, PQ, F1 and counts of PREDICTIONS against LABELS, per image and on average.
 
     PREDICTIONS: what `wsiseg predict` wrote (its folder, .zarr, .geojson), label images or masks.
     LABELS: a folder of label files, matched by name, or one file: PNG/TIFF/NumPy masks or label images,
     MoNuSeg .xml, CoNSeP .mat, QuPath .geojson.
 
-    F1 and PQ match nuclei of an IoU above 0.5; `error` is `|found - true| / true`.
+    F1 and PQ match nuclei with an IoU above 0.5; `error` is `|found - true| / true`.
     """
     from wsiseg.errors import UsageError
     from wsiseg.evaluation.evaluate import evaluate as run

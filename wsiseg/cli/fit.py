@@ -15,10 +15,10 @@ from wsiseg.training.presets import PRESETS
 
 @click.command()
 @options.optional_slides_argument
-@options.output_option(None, "The run folder; a run of the same settings and slides in it is continued.")
+@options.output_option(None, "The run folder; a run in it with the same settings and slides is resumed.")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="default",
-    help="default: led by the stain, the most accurate; paper: Boserup & Selvan (2023) as published.",
+    help="default: guided by the stain, the most accurate; paper: Boserup & Selvan (2023) as published.",
 )  # fmt: skip
 @click.option(
     "--repeats",
