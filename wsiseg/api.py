@@ -49,6 +49,7 @@ def predict(
     tissue_mask: PathLike | None = None,
     no_tissue: bool = False,
     regions: PathLike | None = None,
+    accept_odd: bool = False,
     mpp: float | None = None,
     tile_size: int | None = None,
     workers: int | None = None,
@@ -60,6 +61,7 @@ def predict(
     split: int | None = None,
     only: str | Sequence[str] | None = None,
     one_table: bool = False,
+    origin: str | None = None,
     config: PredictConfig | None = None,
     observer: PredictObserver | None = None,
 ) -> Reports:
@@ -89,9 +91,11 @@ def predict(
         A mask (PNG or GeoJSON) of what is computed, or whether the whole slide is.
     regions : path-like, optional
         GeoJSON of named regions, or a folder with a file for each slide: only they are computed.
+    accept_odd : bool
+        Whether slides are taken that look like no H&E (fluorescence, inverted) or lack their original level.
     mpp : float, optional
         Resolution at which the network works, in um per pixel; the model's if left out.
-    tile_size, workers, device, reader, scheduler, overwrite, gzip, split
+    tile_size, workers, device, reader, scheduler, overwrite, gzip, split, origin
         As in `PredictConfig`, which has the defaults.
     only : str or sequence of str, optional
         What is kept of each slide: some of store, geojson, parquet, preview and report; all if left out.
@@ -126,6 +130,7 @@ def predict(
         tissue_mask=tissue_mask,
         no_tissue=no_tissue,
         regions=regions,
+        accept_odd=accept_odd,
         mpp=mpp,
         tile_size=tile_size,
         workers=workers,
@@ -137,6 +142,7 @@ def predict(
         split=split,
         only=only,
         one_table=one_table,
+        origin=origin,
     )
     if settings.one_table and is_url(os.fspath(output)):
         raise UsageError(f"{os.fspath(output)}: --one-table needs a folder; leave it out for a bucket")
@@ -171,6 +177,7 @@ def fit(
     mpp: float | None = None,
     tissue_mask: PathLike | None = None,
     no_tissue: bool = False,
+    accept_odd: bool = False,
     seed: int | None = None,
     max_minutes: float | None = None,
     workers: int | None = None,
@@ -208,6 +215,8 @@ def fit(
         Settings of the training that differ from the preset's, see `TrainingConfig`.
     tissue_mask, no_tissue
         A mask (PNG or GeoJSON) of what is used of the slides, or whether all of it is.
+    accept_odd : bool
+        Whether slides are taken that look like no H&E (fluorescence, inverted) or lack their original level.
     select, prior, max_minutes, workers, threads, jobs, device, reader, overwrite
         As in `FitConfig`.
     config : FitConfig, optional
@@ -257,6 +266,7 @@ def fit(
         mpp=mpp,
         tissue_mask=tissue_mask,
         no_tissue=no_tissue,
+        accept_odd=accept_odd,
         seed=seed,
         max_minutes=max_minutes,
         workers=workers,

@@ -30,12 +30,15 @@ class TissueConfig:
     regions : str or None
         Path of a GeoJSON file of named regions, or of a folder with one for each slide: only what lies in
         them is computed, and every nucleus knows its region.
+    accept_odd : bool
+        Whether slides are taken that look like no H&E (fluorescence, inverted) or lack their original level.
     """
 
     detect: bool = True
     mask: str | None = None
     mpp: float = 8.0
     regions: str | None = None
+    accept_odd: bool = False
 
 
 # Disks of 3 and 1 px at 0.25 um per pixel, for opening and for closing (Boserup & Selvan, 2023).
@@ -134,6 +137,9 @@ class PredictConfig:
         done, and `<name>.zarr` is a record by which later runs know it.
     one_table : bool
         Whether all slides share one table, nuclei.parquet, in place of one each.
+    origin : {"slide", "scan"}
+        Where coordinates in GeoJSON count from, written and in a tissue mask: the slide's corner, or that of
+        its scan, as QuPath counts. Elsewhere they always count from the slide's.
     """
 
     tissue: TissueConfig = TissueConfig()
@@ -149,6 +155,7 @@ class PredictConfig:
     split: int | None = None
     only: tuple[str, ...] = OUTPUT_KINDS
     one_table: bool = False
+    origin: str = "slide"
 
 
 def predict_config(
@@ -163,6 +170,7 @@ def predict_config(
     tissue_mask: str | os.PathLike[str] | None = None,
     no_tissue: bool = False,
     regions: str | os.PathLike[str] | None = None,
+    accept_odd: bool = False,
     mpp: float | None = None,
     tile_size: int | None = None,
     workers: int | None = None,
@@ -174,6 +182,7 @@ def predict_config(
     split: int | None = None,
     only: str | Sequence[str] | None = None,
     one_table: bool = False,
+    origin: str | None = None,
 ) -> PredictConfig:
     """Return settings of `predict` from the names of the command line; what is left out stays as in `config`.
 
@@ -189,11 +198,11 @@ def predict_config(
         "threshold": threshold, "min_area_um2": min_area, "certainty": certainty, "simplify_um": simplify,
         "split": False if no_splitting else None, "measurements": measurements,
     }  # fmt: skip
-    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue, regions)
+    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue, regions, accept_odd)
     return _changed(
         base, objects=_changed(base.objects, **objects), tissue=tissue, mpp=mpp, tile_px=tile_size,
         workers=workers, device=device, reader=reader, scheduler=scheduler,
-        overwrite=overwrite or None, gzip=gzip or None, split=split,
+        overwrite=overwrite or None, gzip=gzip or None, split=split, origin=origin,
         only=None if only is None else output_kinds(only), one_table=one_table or None,
     )  # fmt: skip
 
@@ -221,10 +230,12 @@ def changed_tissue(
     tissue_mask: str | os.PathLike[str] | None,
     no_tissue: bool,
     regions: str | os.PathLike[str] | None = None,
+    accept_odd: bool = False,
 ) -> TissueConfig:
-    """Return where tissue is, with what was given as `--tissue-mask`, `--no-tissue` and `--regions`."""
+    """Return how tissue is found, with what was given of the command line's options."""
     mask, drawn = (None if path is None else os.fspath(path) for path in (tissue_mask, regions))
-    return _changed(config, mask=mask, regions=drawn, detect=False if no_tissue else None)
+    detect = False if no_tissue else None
+    return _changed(config, mask=mask, regions=drawn, detect=detect, accept_odd=accept_odd or None)
 
 
 def _changed(config: C, **values: Any) -> C:

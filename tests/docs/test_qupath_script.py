@@ -5,6 +5,7 @@ Groovy is no part of the tests' requirements: `GROOVY_HOME` says where one is (`
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, geojson_head
 from wsiseg.slides.sources import safe_name
 
 pytestmark = pytest.mark.slow
@@ -36,7 +38,9 @@ def groovy() -> list[str]:
     ]
 
 
-def _run(groovy: list[str], folder: Path, image: str, measurement: str = "null") -> str:
+def _run(
+    groovy: list[str], folder: Path, image: str, measurement: str = "null", size: str = "3000x2500"
+) -> str:
     text = SCRIPT.read_text(encoding="utf-8")
     for old, new in (
         ("/path/to/out", folder.as_posix()),
@@ -46,7 +50,8 @@ def _run(groovy: list[str], folder: Path, image: str, measurement: str = "null")
         text = text.replace(old, new)
     script = folder.parent / "import.groovy"
     script.write_text(text, encoding="utf-8")
-    command = [*groovy, f"-Dimage={image}", "groovy.ui.GroovyMain", "-c", "UTF-8", str(script)]
+    said = [f"-Dimage={image}", f"-Dsize={size}"]
+    command = [*groovy, *said, "groovy.ui.GroovyMain", "-c", "UTF-8", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -57,7 +62,7 @@ def test_imports_parts_in_order_and_replaces_nuclei(groovy: list[str], tmp_path:
     folder.mkdir()
     name = safe_name("a slide: #1")
     for part in ("part02", "part10", "part01", "partx"):
-        (folder / f"{name}.{part}.geojson.gz").touch()
+        (folder / f"{name}.{part}.geojson.gz").write_bytes(gzip.compress(GEOJSON_HEAD + GEOJSON_TAIL))
     (folder / "a slide.geojson").touch()
     said = _run(groovy, folder, "a slide: #1", '"Area µm^2"')
     found = [line.removeprefix("imported ") for line in said.splitlines() if line.startswith("imported")]
@@ -73,3 +78,29 @@ def test_a_whole_file_is_enough_and_a_missing_one_is_said(groovy: list[str], tmp
     assert "no nuclei for this image: neither slide.geojson" in _run(groovy, folder, "slide")
     (folder / "slide.geojson").touch()
     assert "imported slide.geojson" in _run(groovy, folder, "slide.ome")
+
+
+SCAN, WHOLE = "1200x1000", "3000x2500"
+
+
+@pytest.mark.parametrize(
+    ("origin", "size", "moved"),
+    [
+        ("slide", SCAN, "[-1000, -400]"),
+        ("slide", WHOLE, ""),
+        ("scan", SCAN, ""),
+        ("scan", WHOLE, "[1000, 400]"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".geojson", ".geojson.gz"])
+def test_nuclei_are_put_where_the_scan_is_shown(
+    groovy: list[str], tmp_path: Path, origin: str, size: str, moved: str, ending: str
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    data = geojson_head((1000, 400, 1200, 1000), origin) + GEOJSON_TAIL
+    (folder / f"slide{ending}").write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
+    said = _run(groovy, folder, "slide", size=size)
+    assert (f"added 2 at [{moved}]" in said) == bool(moved)
+    assert ("added" in said) == bool(moved)
+    assert said.splitlines()[-1].startswith("4 nuclei")

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from outputs import array, digests, predicted, summary
+from outputs import digests, predicted, summary
 from PIL import Image
 
 from wsiseg import export
 from wsiseg.config import ObjectsConfig, TissueConfig
 from wsiseg.network.model import load_model, save_model
-from wsiseg.objects.threshold import most_convex
 from wsiseg.store.damage import damage_in
 from wsiseg.store.slide_store import SlideStore
 
@@ -46,11 +45,26 @@ def out(tmp_path_factory: pytest.TempPathFactory, field: Path, adaptive: Path) -
     return folder
 
 
-def test_it_is_the_one_of_most_convex_nuclei(out: Path) -> None:
+def test_it_is_another_than_the_model_s_and_kept_in_the_store(out: Path) -> None:
     store = SlideStore(out / "field.zarr")
     assert damage_in(store.path) is None
-    confidence = array(store.path, "0").astype(np.uint8)
-    assert store.threshold == most_convex([confidence], 0.25, ObjectsConfig(), USUAL) != USUAL
+    assert 0.2 <= store.threshold <= 0.8
+    assert store.threshold != USUAL
+
+
+def test_turned_slides_have_as_many_nuclei(field: Path, adaptive: Path, out: Path, tmp_path: Path) -> None:
+    with Image.open(field) as image:
+        for name, turn in (
+            ("left", Image.Transpose.ROTATE_90),
+            ("mirrored", Image.Transpose.FLIP_LEFT_RIGHT),
+        ):
+            image.transpose(turn).save(tmp_path / f"{name}.png")
+    reports = predicted(
+        [tmp_path / "left.png", tmp_path / "mirrored.png"], tmp_path / "out", adaptive, slide_mpp=0.25
+    )
+    upright = int(summary(out)["field"]["nuclei"])
+    assert upright > 100
+    assert [report.nuclei for report in reports] == pytest.approx([upright] * 2, rel=0.03)
 
 
 def test_the_same_threshold_given_finds_the_same_nuclei(

@@ -11,10 +11,12 @@ import pytest
 from dicom_files import tiles, unmarked, write_instance
 from small_slides import halved, picture
 
+from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
 from wsiseg.slides.dicom import series_in, series_uid
 from wsiseg.slides.expand import expand
+from wsiseg.slides.tissue_finder import find_tissue
 
 PIXELS = picture(200, 300)
 
@@ -88,10 +90,15 @@ def test_frames_that_lead_outside_the_file_are_refused(tmp_path: Path) -> None:
 def test_a_series_of_resampled_levels_lacks_its_level_0(tmp_path: Path) -> None:
     kind = "DERIVED\\PRIMARY\\VOLUME\\RESAMPLED"
     write_instance(tmp_path / "1.dcm", halved(PIXELS, 2), "1.2.7", 1, 0.5, image_type=kind)
-    with pytest.raises(SlideError, match="level 0 is missing"):
-        open_slide(tmp_path / "1.dcm")
+    with open_slide(tmp_path / "1.dcm") as slide:
+        with pytest.raises(SlideError, match=r"level 0 is missing.*--accept-odd"):
+            find_tissue(slide, TissueConfig(), 0.5)
+        (remark, *_) = find_tissue(slide, TissueConfig(accept_odd=True), 0.5).remarks
+        assert "coordinates are those of a smaller picture" in remark
     write_instance(tmp_path / "0.dcm", PIXELS, "1.2.7", 2, 0.25)
-    assert open_slide(tmp_path / "1.dcm").level_dimensions == ((300, 200), (150, 100))
+    with open_slide(tmp_path / "1.dcm") as slide:
+        assert slide.level_dimensions == ((300, 200), (150, 100))
+        assert find_tissue(slide, TissueConfig(), 0.25).mask.any()
 
 
 def test_a_level_of_another_shape_is_left_out(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def command(
     simplify: float | None,
     gzip: bool,
     split: int | None,
+    origin: str,
     tile_size: int,
     workers: int | None,
 ) -> None:
@@ -52,7 +53,7 @@ def command(
     given = {key: value for key, value in asked.items() if value is not None}
     if no_splitting:
         given["split"] = False
-    config = PredictConfig(tile_px=tile_size, workers=workers, gzip=gzip, split=split)
+    config = PredictConfig(tile_px=tile_size, workers=workers, gzip=gzip, split=split, origin=origin)
     failed = False
     for store in map(store_at, stores):
         try:

@@ -37,6 +37,7 @@ def command(
     force_slide_mpp: bool,
     tissue_mask: Path | None,
     no_tissue: bool,
+    accept_odd: bool,
     workers: int | None,
     device: str,
     reader: str,
@@ -45,7 +46,7 @@ def command(
     """Describe SLIDES: reader, size, levels, mpp, tissue, and how long predict may take."""
     from dataclasses import asdict
 
-    from wsiseg.config import TissueConfig
+    from wsiseg.config import TissueConfig, changed_tissue
     from wsiseg.inference.survey import measure_speed, survey
     from wsiseg.machine.cores import available_cores
     from wsiseg.network.engine import make_engine
@@ -56,7 +57,7 @@ def command(
     loaded = load_model(model)
     sources = expand(list(slides), slide_mpp, force_slide_mpp)
     speed = measure_speed(make_engine(loaded, device), threads)
-    tissue = TissueConfig(detect=not no_tissue, mask=str(tissue_mask) if tissue_mask else None)
+    tissue = changed_tissue(TissueConfig(), tissue_mask, no_tissue, accept_odd=accept_odd)
     surveys = [survey(source, mpp or loaded.info.mpp, speed, tissue, reader) for source in sources]
     if as_json:
         click.echo(json.dumps([asdict(each) for each in surveys], indent=1))

@@ -134,7 +134,12 @@ regions_option = click.option(
 
 
 def tissue_options(function: F) -> F:
-    """Add --tissue-mask and --no-tissue."""
+    """Add --tissue-mask, --no-tissue and --accept-odd."""
+    function = click.option(
+        "--accept-odd", is_flag=True,
+        help="Take slides that are refused for looking like no H&E (fluorescence, inverted) or for lacking "
+        "their original level.",
+    )(function)  # fmt: skip
     function = click.option(
         "--tissue-mask", type=click.Path(path_type=Path, dir_okay=False, exists=True),
         help="Tissue mask to use instead of detecting tissue: PNG (non-zero) or GeoJSON (level-0 pixels).",
@@ -172,6 +177,11 @@ def _objects_options(
     function = click.option(
         "--split", type=click.IntRange(1), metavar="N",
         help="Write at most N nuclei per GeoJSON file, in numbered parts.",
+    )(function)  # fmt: skip
+    function = click.option(
+        "--origin", type=click.Choice(["slide", "scan"]), default="slide",
+        help="Where coordinates in GeoJSON count from, where a slide's scan does not begin at its corner: "
+        "the corner of the slide, or of the scan, as QuPath counts.",
     )(function)  # fmt: skip
     function = click.option("--gzip", is_flag=True, help="Compress the GeoJSON (.geojson.gz).")(function)
     function = click.option(

@@ -123,9 +123,10 @@ def read_geojson(file: Path, shape: Shape | None) -> npt.NDArray[np.int32]:
     """Paint the polygons of a GeoJSON file of QuPath or wsiseg.
 
     Where there are detections or cells, annotations (such as outlines of the tissue) are left out; of a cell
-    with a nucleus the nucleus is taken.
+    with a nucleus the nucleus is taken. What wsiseg wrote with ``--origin scan`` is put back to where it is
+    on the slide.
     """
-    features = _features(file)
+    features, origin = _features(file)
     kinds = [_properties(feature).get("objectType") for feature in features]
     if any(kind in ("detection", "cell") for kind in kinds):
         features = [f for f, kind in zip(features, kinds, strict=True) if kind != "annotation"]
@@ -134,10 +135,13 @@ def read_geojson(file: Path, shape: Shape | None) -> npt.NDArray[np.int32]:
         raise LabelError(
             f"{file}: no polygons among its {len(features)} features; nuclei are given as polygons"
         )
+    if origin != (0, 0):
+        outlines = [tuple(tuple(ring + origin for ring in part) for part in o) for o in outlines]
     return _finished(file, outlines, shape)
 
 
-def _features(file: Path) -> list[dict[str, Any]]:
+def _features(file: Path) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+    """Return the features of a file, and where on the slide its coordinates count from."""
     _check_bytes(file)
     try:
         if file.name.lower().endswith(".gz"):
@@ -154,13 +158,26 @@ def _features(file: Path) -> list[dict[str, Any]]:
         top = json.loads(data)
     except (ValueError, EOFError, gzip.BadGzipFile, RecursionError) as error:
         raise LabelError(f"{file}: not a readable GeoJSON file: {error}") from error
+    origin = _origin(top)
     if isinstance(top, dict) and top.get("type") == "Feature":
         top = [top]
     elif isinstance(top, dict) and top.get("type") == "FeatureCollection":
         top = top.get("features")
     if not isinstance(top, list) or not all(isinstance(feature, dict) for feature in top):
         raise LabelError(f"{file}: no GeoJSON features; give a FeatureCollection as QuPath exports it")
-    return top
+    return top, origin
+
+
+def _origin(top: Any) -> tuple[int, int]:
+    """Return where on the slide coordinates count from, as the first line of our own files says it."""
+    said = top.get("wsiseg") if isinstance(top, dict) else None
+    if not isinstance(said, dict) or said.get("origin") != "scan":
+        return 0, 0
+    try:
+        x, y = said["scan_l0"][:2]
+        return int(x), int(y)
+    except (KeyError, TypeError, ValueError):
+        return 0, 0
 
 
 def _properties(feature: dict[str, Any]) -> dict[str, Any]:

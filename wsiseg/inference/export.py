@@ -139,7 +139,7 @@ def find_nuclei_again(
     known = {"threshold": threshold, "measurements": source.measurements}
     objects = {**asdict(config.objects), **known}
     identity = Identity(stored["model"], stored["slide"], source.frame, objects, stored["tissue"])
-    provenance = {"name": source.name}
+    provenance = {"name": source.name, "scan_l0": source.scan_l0}
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         store = create_store(scratch, identity, source.tissue, config.tile_px, provenance, source)

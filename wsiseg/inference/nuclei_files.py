@@ -27,7 +27,9 @@ def write_nuclei(store: SlideStore, outputs: Outputs, config: PredictConfig) -> 
         schema = file_schema(store.measurements, bool(store.regions))
         writers: list[GeoJSONWriter | ParquetWriter] = []
         if "geojson" in outputs.only:
-            geojson = GeoJSONWriter(outputs.geojson, store.fingerprint, gzip=config.gzip, split=config.split)
+            geojson = GeoJSONWriter(
+                outputs.geojson, store.fingerprint, config.gzip, config.split, store.scan_l0, config.origin
+            )
             writers.append(stack.enter_context(geojson))
         if "parquet" in outputs.only:
             writers.append(stack.enter_context(ParquetWriter(outputs.parquet, schema)))

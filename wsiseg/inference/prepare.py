@@ -52,8 +52,12 @@ def identity_of(slide: Slide, view: SlideView, run: Run) -> Identity:
     frame = FrameInfo(view.width, view.height, view.mpp, view.scale_l0)
     objects = {**asdict(run.config.objects), "threshold": run.threshold}
     tissue = asdict(run.config.tissue)
+    # It decides whether a slide is computed, not how.
+    del tissue["accept_odd"]
     if run.config.tissue.mask is not None:
         tissue["mask"] = hashlib.sha256(Path(run.config.tissue.mask).read_bytes()).hexdigest()
+        if run.config.origin != "slide" and slide.facts.bounds is not None:
+            tissue["mask_origin"] = run.config.origin
     if run.config.tissue.regions is not None:
         tissue["regions"] = hashlib.sha256(Path(run.config.tissue.regions).read_bytes()).hexdigest()
     return Identity(run.model.sha256, slide.fingerprint, frame, objects, tissue)
@@ -72,13 +76,14 @@ def prepare_store(
     """Find the tissue, measure stains and threshold on it, and create the store."""
     slide_mpp = view.mpp / view.scale_l0
     with tally.timed("tissue"):
-        tissue = find_tissue(view.slide, run.config.tissue, slide_mpp)
+        tissue = find_tissue(view.slide, run.config.tissue, slide_mpp, run.config.origin)
         whole = whole_tissue(view.slide, run.config.tissue, tissue, slide_mpp)
     provenance: dict[str, Any] = {
         "slide": absolute(source.path),
         "name": outputs.name,
         "model": asdict(run.model.info),
         "versions": versions(),
+        "scan_l0": view.slide.facts.bounds,
     }
     needs_stains = run.model.info.input == "stains"
     stains = threads.submit(sample_tissue, view, whole) if needs_stains else None

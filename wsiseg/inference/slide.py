@@ -31,6 +31,7 @@ from wsiseg.inference.run_log import versions
 from wsiseg.inference.slide_report import SlideReport
 from wsiseg.machine.allocator import give_back
 from wsiseg.machine.locks import Held
+from wsiseg.machine.marks import first_line, geojson_head
 from wsiseg.machine.replacing import check_free
 from wsiseg.slides.overview import Overview, read_thumbnail
 from wsiseg.slides.sources import SlideSource, absolute
@@ -139,7 +140,7 @@ def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: Slide
     outputs.remove_leftovers()
     if not store.has_arrays:
         store.keep_record()
-    elif outputs.missing():
+    elif outputs.missing() or _has_other_origin(outputs, store, run.config.origin):
         for file in outputs.files:
             check_free(file)
         config = replace(run.config, objects=replace(run.config.objects, threshold=store.threshold))
@@ -150,6 +151,14 @@ def _recall(run: Run, outputs: Outputs, slide: Slide, claim: Held, report: Slide
     report.recall(store.provenance["summary"])
     report.threshold = store.threshold
     report.state = "skipped"
+
+
+def _has_other_origin(outputs: Outputs, store: SlideStore, origin: str) -> bool:
+    """Whether the GeoJSON that is there counts from another corner than is asked for."""
+    if store.scan_l0 is None or store.scan_l0[:2] == (0, 0) or "geojson" not in outputs.only:
+        return False
+    heads = {first_line(file) for file in outputs.geojson_files()}
+    return heads != {geojson_head(store.scan_l0, origin)}
 
 
 def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Held, tally: Tally) -> None:
@@ -165,7 +174,7 @@ def _compute(run: Run, job: SlideJob, slide: Slide, outputs: Outputs, claim: Hel
         run.observer.phase("writing polygons")
         store.write_keys(sorted_keys(store))
         files = []
-        settings = {"gzip": run.config.gzip, "split": run.config.split}
+        settings = {"gzip": run.config.gzip, "split": run.config.split, "origin": run.config.origin}
         # An earlier run that was stopped later may have written these files.
         if store.noted("files") != settings or outputs.missing():
             files.append(threads.submit(_write_polygons, store, outputs, run.config, tally))
@@ -209,6 +218,7 @@ def _describe(
     area_mm2 = computed_mm2(store)
     report.regions = count_regions(store)
     report.nuclei = len(store.keys)
+    report.scan_x_l0, report.scan_y_l0 = (store.scan_l0 or (0, 0))[:2]
     report.threshold = store.threshold
     report.tissue_mm2 = round(area_mm2, 6)
     report.nuclei_per_mm2 = round(report.nuclei / area_mm2, 1) if area_mm2 else 0.0

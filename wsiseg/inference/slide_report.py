@@ -28,6 +28,8 @@ class SlideReport:
         Blocks that the network computes, and those that could not be read.
     threshold : float
         Confidence from which a pixel is nucleus: the one given, the model's, or the slide's own.
+    scan_x_l0, scan_y_l0 : int
+        Where on the slide its scan begins: QuPath counts from there.
     model : str
         The first 12 digits of the model file's SHA-256; run.json has all of them.
     versions : str
@@ -55,6 +57,8 @@ class SlideReport:
     seconds: float = 0.0
     mpp: float = 0.0
     threshold: float = 0.0
+    scan_x_l0: int = 0
+    scan_y_l0: int = 0
     reader: str = ""
     engine: str = ""
     model: str = ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +13,17 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.errors import SlideError
 from wsiseg.inference.kernel import Kernel
 from wsiseg.network.model import ModelInfo
-from wsiseg.objects.threshold import most_convex
+from wsiseg.objects.threshold import suited_threshold
 from wsiseg.slides.sampling import sample_boxes
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.tiles import Box
 
-WINDOWS = 6
+WINDOWS = 16
 WINDOW_PX = 256
 # Less than the network's full reach: pixels farther away hardly change confidence, and none of it is kept.
 MARGIN_PX = 32
+TURNS = 4
 
 
 def common_threshold(info: ModelInfo, config: ObjectsConfig) -> float | None:
@@ -36,9 +39,10 @@ def own_threshold(
     config: ObjectsConfig,
     usual: float,
 ) -> float:
-    """Return the threshold at which nuclei are most convex in six windows of 256 px spread over the tissue.
+    """Return the threshold that suits 16 windows of 256 px spread over the tissue, see `suited_threshold`.
 
-    Windows that cannot be decoded are left out; without any the usual threshold is taken.
+    The network sees each as it lies and turned by a quarter, a half and three quarters. Windows that cannot
+    be decoded are left out; without any the usual threshold is taken.
 
     Parameters
     ----------
@@ -56,15 +60,36 @@ def own_threshold(
         The model's threshold.
     """
 
-    def confidence(box: Box) -> npt.NDArray[np.uint8] | None:
+    def read(box: Box) -> _Seen | None:
         window = box.grown(MARGIN_PX).clipped(view.frame)
         try:
-            rgb = view.read(window)
+            return _Seen(view.read(window), *box.slices_in(window))
         except SlideError:
             return None
-        return kernel.confidence_u8(rgb, table, box.slices_in(window))
+
+    def confidence(turned: tuple[int, _Seen]) -> npt.NDArray[np.uint8]:
+        turns, seen = turned
+        for _ in range(turns):
+            seen = seen.turned()
+        return kernel.confidence_u8(seen.rgb, table, (seen.rows, seen.cols))
 
     with ThreadPoolExecutor(kernel.threads) as pool:
-        windows = list(pool.map(confidence, sample_boxes(view, tissue, WINDOWS, WINDOW_PX)))
-        seen = [window for window in windows if window is not None]
-        return most_convex(seen, view.mpp, config, usual, pool.map)
+        boxes = sample_boxes(view, tissue, WINDOWS, WINDOW_PX)
+        windows = [seen for seen in pool.map(read, boxes) if seen is not None]
+        found = list(pool.map(confidence, product(range(TURNS), windows)))
+        turns = [found[k * len(windows) : (k + 1) * len(windows)] for k in range(TURNS)]
+        return suited_threshold(turns, view.mpp, config, usual, pool.map)
+
+
+class _Seen(NamedTuple):
+    """Pixels of a window, and what of it counts."""
+
+    rgb: npt.NDArray[np.uint8]
+    rows: slice
+    cols: slice
+
+    def turned(self) -> _Seen:
+        """Return the same seen turned by a quarter."""
+        width = self.rgb.shape[1]
+        rows = slice(width - self.cols.stop, width - self.cols.start)
+        return _Seen(np.ascontiguousarray(np.rot90(self.rgb)), rows, self.rows)

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import IO, Any
 
 GEOJSON_HEAD = b'{"type":"FeatureCollection","features":[\n'
-"""Every GeoJSON file starts with these bytes, followed by ids of version 8 or the end of the file."""
+"""GeoJSON files start with these bytes, followed by ids of version 8 or the end of the file."""
 GEOJSON_TAIL = b"\n]}\n"
+# Of a slide whose scan has an offset, the first line says so.
+_SHIFTED = '{{"type":"FeatureCollection","wsiseg":{{"origin":"{}","scan_l0":{}}},"features":[\n'
+_SHIFTED_HEAD = re.compile(
+    rb'\{"type":"FeatureCollection","wsiseg":\{"origin":"(?:slide|scan)","scan_l0":\[\d+(?:,\d+){3}\]\},'
+    rb'"features":\[\n'
+)
 _FIRST_FEATURE = re.compile(rb'\{"type":"Feature","id":"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-')
 
 PARQUET_ID_UNIT = "number in labels/nuclei"
@@ -41,6 +47,28 @@ _IN_STORE = re.compile(r"\d+|labels|haematoxylin|stains|tissue|regions|status|wo
 _HEAD_BYTES = 4096
 
 Open = Callable[[], IO[bytes]]
+
+
+def geojson_head(scan_l0: tuple[int, int, int, int], origin: str) -> bytes:
+    """Return the first line of the GeoJSON of a slide whose scan does not begin at its corner.
+
+    Parameters
+    ----------
+    scan_l0 : (int, int, int, int)
+        x, y, width and height of the scan on the slide, in level-0 pixels.
+    origin : {"slide", "scan"}
+        Whose corner the coordinates count from.
+    """
+    return _SHIFTED.format(origin, json.dumps(scan_l0, separators=(",", ":"))).encode()
+
+
+def first_line(path: Path) -> bytes:
+    """Return the first line of a text file, packed or not; nothing where it cannot be read."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.readline(_HEAD_BYTES)
+    except (OSError, EOFError):
+        return b""
 
 
 def has_mark(name: str, open_file: Open) -> bool:
@@ -163,7 +191,8 @@ def marked_jpeg(data: bytes) -> bytes:
 
 
 def _is_geojson(file: IO[bytes]) -> bool:
-    if not _starts(file, GEOJSON_HEAD):
+    head = file.readline(_HEAD_BYTES)
+    if head != GEOJSON_HEAD and not _SHIFTED_HEAD.fullmatch(head):
         return False
     rest = file.read(64)
     return rest == GEOJSON_TAIL or bool(_FIRST_FEATURE.match(rest))

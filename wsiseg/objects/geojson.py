@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL
+from wsiseg.machine.marks import GEOJSON_HEAD, GEOJSON_TAIL, geojson_head
 from wsiseg.machine.replacing import check_free
 from wsiseg.machine.whole import beside, settle
 from wsiseg.objects.geojson_text import geometry_texts
@@ -64,7 +64,7 @@ def nucleus_uuids(fingerprint: str, ids: NDArray[np.integer]) -> NDArray[np.byte
     return cast("NDArray[np.bytes_]", np.ascontiguousarray(text).view("S36").ravel())
 
 
-def features(table: pa.Table, fingerprint: str = "") -> pa.Array:
+def features(table: pa.Table, fingerprint: str = "", origin_l0: tuple[int, int] = (0, 0)) -> pa.Array:
     """Return one line of GeoJSON text per row, each starting with a comma and a line end.
 
     Parameters
@@ -73,6 +73,8 @@ def features(table: pa.Table, fingerprint: str = "") -> pa.Array:
         Records (see `wsiseg.objects.records.describe`) with a column ``id``; no geometry is null.
     fingerprint : str
         Fingerprint of the slide; part of the ids.
+    origin_l0 : (int, int)
+        Where coordinates count from, in level-0 pixels (x, y).
 
     Returns
     -------
@@ -80,7 +82,7 @@ def features(table: pa.Table, fingerprint: str = "") -> pa.Array:
         Strings.
     """
     ids = table["id"].to_numpy()
-    geometry = geometry_texts(table["geometry"].combine_chunks())
+    geometry = geometry_texts(table["geometry"].combine_chunks(), origin_l0)
     classification = json.dumps({"name": "Nucleus", "color": COLOR}, separators=(",", ":"))
     parts: list[pa.Array | str] = [
         ',\n{"type":"Feature","id":"',
@@ -120,6 +122,11 @@ class GeoJSONWriter:
     split : int or None
         At most so many nuclei go into one file. If one is enough it is `path`; otherwise the files are
         ``name.part01.geojson``, ``name.part02.geojson`` and so on, each complete in itself.
+    scan_l0 : (int, int, int, int), optional
+        x, y, width and height of the scan on the slide, in level-0 pixels; the files say it where the scan
+        does not begin at the slide's corner.
+    origin : {"slide", "scan"}
+        Whose corner coordinates count from.
 
     Attributes
     ----------
@@ -128,7 +135,13 @@ class GeoJSONWriter:
     """
 
     def __init__(
-        self, path: Path | str, fingerprint: str = "", gzip: bool = False, split: int | None = None
+        self,
+        path: Path | str,
+        fingerprint: str = "",
+        gzip: bool = False,
+        split: int | None = None,
+        scan_l0: tuple[int, int, int, int] | None = None,
+        origin: str = "slide",
     ) -> None:
         ending = ".geojson.gz" if gzip else ".geojson"
         self.path = Path(path)
@@ -140,6 +153,9 @@ class GeoJSONWriter:
         self.split = split
         self.fingerprint = fingerprint
         self.paths: list[Path] = []
+        has_offset = scan_l0 is not None and scan_l0[:2] != (0, 0)
+        self._head = geojson_head(scan_l0, origin) if scan_l0 and has_offset else GEOJSON_HEAD
+        self._origin_l0 = scan_l0[:2] if scan_l0 and origin == "scan" else (0, 0)
         self._ending = ending
         self._in_part = 0
         self._file: IO[bytes] | None = None
@@ -172,7 +188,7 @@ class GeoJSONWriter:
                 self._open_part()
                 continue
             rows = whole.slice(begin, room)
-            self._append(features(rows, self.fingerprint))
+            self._append(features(rows, self.fingerprint, self._origin_l0))
             self._in_part += rows.num_rows
             begin += rows.num_rows
 
@@ -197,7 +213,7 @@ class GeoJSONWriter:
             )
         else:
             self._file = target.open("wb")
-        self._file.write(GEOJSON_HEAD)
+        self._file.write(self._head)
         self._in_part = 0
 
     def _close_part(self) -> None:

@@ -58,8 +58,8 @@ def _u32(data, at):
 
 
 @njit(cache=True, nogil=True)
-def _texts(data, offsets, head, ends, out):
-    """Write every polygon's text, nothing for other shapes; return where each ends."""
+def _texts(data, offsets, head, x0, y0, ends, out):
+    """Write every polygon's text, less x0 and y0 (hundredths), none for other shapes; return their ends."""
     at = 0
     point = np.empty(2, np.float64)
     octets = point.view(np.uint8)
@@ -87,9 +87,9 @@ def _texts(data, offsets, head, ends, out):
                         out[at] = 44
                         at += 1
                     out[at] = 91
-                    at = _number(out, at + 1, np.int64(np.rint(point[0] * 100)))
+                    at = _number(out, at + 1, np.int64(np.rint(point[0] * 100)) - x0)
                     out[at] = 44
-                    at = _number(out, at + 1, np.int64(np.rint(point[1] * 100)))
+                    at = _number(out, at + 1, np.int64(np.rint(point[1] * 100)) - y0)
                     out[at] = 93
                     at += 1
                 out[at] = 93
@@ -101,7 +101,7 @@ def _texts(data, offsets, head, ends, out):
     return at
 
 
-def geometry_texts(wkb: pa.BinaryArray) -> pa.StringArray:
+def geometry_texts(wkb: pa.BinaryArray, origin: tuple[int, int] = (0, 0)) -> pa.StringArray:
     """Return the GeoJSON geometry of each shape.
 
     Parameters
@@ -109,6 +109,8 @@ def geometry_texts(wkb: pa.BinaryArray) -> pa.StringArray:
     wkb : pyarrow.BinaryArray, length n
         Well-known binary of polygons on the grid of two decimals; none is null. MultiPolygons may be among
         them and are written by shapely.
+    origin : (int, int)
+        Where coordinates count from, (x, y).
 
     Returns
     -------
@@ -121,13 +123,15 @@ def geometry_texts(wkb: pa.BinaryArray) -> pa.StringArray:
     most = len(wkb) * (len(POLYGON) + 8) + int(offsets[-1] - offsets[0]) // 16 * MOST_CHARS_A_POINT
     out = np.empty(most, np.uint8)
     ends = np.zeros(len(wkb) + 1, np.int32)
-    used = _texts(data, offsets, np.frombuffer(POLYGON, np.uint8), ends, out)
+    x0, y0 = (100 * value for value in origin)
+    used = _texts(data, offsets, np.frombuffer(POLYGON, np.uint8), x0, y0, ends, out)
     texts = _strings(ends, out[:used])
     other = np.flatnonzero(np.diff(ends) == 0)
     if len(other):
         cells = texts.to_pylist()
         for index in other:
-            cells[index] = shapely.to_geojson(shapely.from_wkb(wkb[index].as_py()))
+            shape = shapely.from_wkb(wkb[index].as_py())
+            cells[index] = shapely.to_geojson(shapely.transform(shape, lambda xy: xy - origin))
         texts = pa.array(cells, pa.string())
     return texts
 

@@ -167,8 +167,7 @@ def check_series(path: str) -> None:
     Raises
     ------
     SlideError
-        When a file of it leads outside of itself, when its level 0 is missing, for focal planes and for
-        several optical paths.
+        When a file of it leads outside of itself, for focal planes and for several optical paths.
     """
     series = series_uid(path)
     folder = os.path.dirname(path) or "."
@@ -183,18 +182,37 @@ def check_series(path: str) -> None:
             check_frames(other)
         if header is not None and header.series == series and header.is_level:
             levels.append(header)
-    if levels and all(header.is_resampled for header in levels):
-        raise SlideError(
-            path,
-            "its series has resampled levels only: level 0 is missing, so coordinates would be those of a "
-            "smaller picture; copy all files of the series into this folder",
-        )
     for header in levels:
         if header.planes > 1 or header.paths > 1:
             raise SlideError(
                 path,
                 f"it has {header.planes} focal planes and {header.paths} optical paths, not one RGB image",
             )
+
+
+def missing_level(path: str) -> str:
+    """Return in words that a series lacks its original level, nothing where it has it.
+
+    Parameters
+    ----------
+    path : str
+        Any file of the series.
+    """
+    levels = _levels_of(path)
+    if not levels or not all(header.is_resampled for header in levels):
+        return ""
+    return (
+        "its series has resampled levels only, so level 0 is missing and coordinates are those of a smaller "
+        "picture: copy all files of the series into this folder"
+    )
+
+
+def _levels_of(path: str) -> list[Header]:
+    asked = read_header(path)
+    every = [] if asked is None else map(read_header, _beside(path))
+    return [
+        h for h in every if h is not None and asked is not None and h.series == asked.series and h.is_level
+    ]
 
 
 def check_pixels(path: str) -> tuple[bool, tuple[str, ...]]:
@@ -210,11 +228,7 @@ def check_pixels(path: str) -> tuple[bool, tuple[str, ...]]:
     SlideError
         When frames and header disagree in a way that cannot be undone or told.
     """
-    asked = read_header(path)
-    every = [] if asked is None else map(read_header, _beside(path))
-    levels = [
-        h for h in every if h is not None and asked is not None and h.series == asked.series and h.is_level
-    ]
+    levels = _levels_of(path)
     if not levels:
         return False, ()
     header = max(levels, key=lambda h: h.columns)

@@ -32,6 +32,8 @@ class Facts:
         What was found odd, in words.
     orientation : int
         How its pixels are stored (TIFF tag 274); 1 is upright.
+    refusal : str
+        Why it should not be taken, in words: what makes it say less than it seems to. Empty for most.
     bounds : (int, int, int, int) or None
         x, y, width and height of the scanned part in level-0 pixels, where the file says so.
     """
@@ -42,6 +44,7 @@ class Facts:
     warnings: tuple[str, ...] = ()
     orientation: int = UPRIGHT
     bounds: tuple[int, int, int, int] | None = None
+    refusal: str = ""
 
     @cached_property
     def level_downsamples(self) -> tuple[float, ...]:

@@ -5,14 +5,41 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wsiseg.slides.tissue_detector import unscanned
+from wsiseg.slides.unscanned import unscanned
 
 ONE_COLOUR = 3
 # Grey to the eye: so little between the lightest and the darkest channel of nearly all pixels.
 GREY_RANGE, GREY_SHARE = 8, 0.999
-# Brightest channel of the middle pixel of a dark picture; dark stains leave red or blue at 80 and more.
-DARK, DARK_SHARE, LIT, LIT_SHARE = 60, 0.5, 150, 0.01
+# Brightest channel of a dark pixel: dense stains leave red or blue at 80 and more. Stains are less pure than
+# light of one colour: their darkest channel has more than 0.3 of the brightest.
+DARK, DARK_SHARE, PURE = 60, 0.5, 0.7
 GLASS_LEAST, GLASS_RANGE = 190, 30
+
+
+def no_he(rgb: NDArray[np.uint8], known: NDArray[np.bool_], has_tissue: bool) -> str:
+    """Return why a slide can be no H&E, empty for what can.
+
+    Nuclei on a dark ground, as in fluorescence and in inverted images, would be outlined where they are not.
+    Black with which a scanner fills is none: beside it is glass, or tissue in the colours of stains.
+
+    Parameters
+    ----------
+    rgb, known, has_tissue
+        See `odd_looks`.
+    """
+    pixels = rgb[known]
+    if not len(pixels) or int(np.ptp(pixels, axis=0).max()) <= ONE_COLOUR:
+        return ""
+    brightest, scanned = pixels.max(axis=-1), ~unscanned(pixels)
+    lit = pixels[brightest >= DARK]
+    if not scanned.any() or (brightest < DARK).mean() <= DARK_SHARE:
+        return ""
+    is_dark = not len(lit) or np.median(brightest[scanned]) < DARK
+    if len(lit):
+        low, high = lit.min(axis=-1), lit.max(axis=-1)
+        is_dark |= bool(np.median(1 - low / high) > PURE)
+        is_dark |= not has_tissue and bool(np.median(low) < GLASS_LEAST)
+    return "it is mostly dark: fluorescence or an inverted image is no H&E" if is_dark else ""
 
 
 def odd_looks(rgb: NDArray[np.uint8], known: NDArray[np.bool_], has_tissue: bool) -> tuple[str, ...]:
@@ -33,13 +60,10 @@ def odd_looks(rgb: NDArray[np.uint8], known: NDArray[np.bool_], has_tissue: bool
     middle = tuple(int(value) for value in np.median(pixels, axis=0))
     if int(np.ptp(pixels, axis=0).max()) <= ONE_COLOUR:
         return (f"it is one colour all over {middle}: empty, transparent, or not what it should be",)
-    brightest, range_ = pixels.max(axis=-1), np.ptp(pixels, axis=-1)
+    range_ = np.ptp(pixels, axis=-1)
     scanned = ~unscanned(pixels)
     if (range_ <= GREY_RANGE).mean() >= GREY_SHARE and pixels[scanned].std() > GREY_RANGE:
         return ("it has no colour: a grey image is no H&E, and its nuclei are not to be trusted",)
-    unlit = (brightest < DARK).mean() > DARK_SHARE and (pixels.min(axis=-1) > LIT).mean() < LIT_SHARE
-    if unlit or np.median(brightest[scanned] if scanned.any() else brightest) < DARK:
-        return ("it is mostly dark: fluorescence or an inverted image is no H&E",)
     glassy = min(middle) >= GLASS_LEAST and max(middle) - min(middle) <= GLASS_RANGE
     if not has_tissue and not glassy:
         return (f"no tissue was found, yet it does not look like glass: it is mostly {middle}",)

@@ -82,8 +82,10 @@ class OpenSlideSlide(Slide):
         vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
         layout = self._tiff_layout(handle) if vendor in TIFF_VENDORS else None
         warnings: tuple[str, ...] = () if layout is None else layout.warnings
+        refusal = ""
         if vendor == "dicom":
             self._is_ycbcr, warnings = dicom.check_pixels(self._one_file)
+            refusal = dicom.missing_level(self._one_file)
         self._levels, left_out = counted_levels(handle.level_dimensions)
         return Facts(
             tuple(handle.level_dimensions[k] for k in self._levels),
@@ -91,6 +93,7 @@ class OpenSlideSlide(Slide):
             properties,
             tuple(dict.fromkeys((*warnings, *left_out, *_offset(_bounds(properties))))),
             bounds=_bounds(properties),
+            refusal=refusal,
         )
 
     @property
@@ -235,8 +238,8 @@ def _offset(bounds: tuple[int, int, int, int] | None) -> tuple[str, ...]:
     if bounds is None or bounds[:2] == (0, 0):
         return ()
     return (
-        f"its scan begins at x {bounds[0]}, y {bounds[1]}: coordinates count from the slide's corner, QuPath "
-        "shows the scan alone (see the tutorial on QuPath)",
+        f"its scan begins at x {bounds[0]}, y {bounds[1]}: QuPath counts from there, wsiseg from the slide's "
+        "corner unless told --origin scan",
     )
 
 

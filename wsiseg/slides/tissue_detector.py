@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wsiseg.slides.unscanned import unscanned
+
 SMOOTH_UM = 8.0
 # a stain absorbs green most; grey dust, shadows and vignetting absorb all colours alike
 CHROMA_OD = 0.016
@@ -26,8 +28,6 @@ PEN_UM2 = 2_000.0
 PEN_MARGIN_UM = 24.0
 # haematoxylin alone, as on slides stained for DAB: blue that differs from grey more than dust does
 PALE_OD, PALE_CHROMA_OD = 0.05, 0.02
-# with which scanners fill what they did not scan; averages at its edge are a little lighter
-UNSCANNED = 10
 # ink is even over this distance, tissue never: nuclei, gaps and fibres show in means of 8 um
 EVEN_UM, EVEN_RANGE, EVEN_OD, EVEN_UM2 = 24.0, 0.12, 0.3, 800.0
 # what is even over more than a broad pen's stroke is a stain without texture
@@ -84,11 +84,6 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
     tissue = filled(tissue, HOLE_UM2 / mpp**2)
     tissue = without_specks(tissue, min(SPECK_UM2 / mpp**2, SPECK_SHARE * tissue.size)) & ~pen
     return Detected(tissue, grown(tissue, MARGIN_UM / mpp) & ~pen)
-
-
-def unscanned(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return where a picture is black, as scanners fill what they did not scan."""
-    return np.asarray(rgb.max(axis=-1) <= UNSCANNED, np.bool_)
 
 
 def is_even(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from wsiseg.config import TissueConfig
-from wsiseg.slides.looks import odd_looks
+from wsiseg.errors import SlideError
+from wsiseg.slides.looks import no_he, odd_looks
 from wsiseg.slides.overview import read_overview
 from wsiseg.slides.regions import MARGIN_UM, read_regions
 from wsiseg.slides.slide import Slide
@@ -24,7 +26,7 @@ def everywhere(slide: Slide) -> Tissue:
     return Tissue(np.ones((1, 1), np.bool_), float(max(slide.dimensions)))
 
 
-def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
+def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float, mask_origin: str = "slide") -> Tissue:
     """Find where a slide has tissue.
 
     Parameters
@@ -35,6 +37,8 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
         How tissue is found.
     slide_mpp : float
         Micrometres per level-0 pixel.
+    mask_origin : {"slide", "scan"}
+        Whose corner coordinates in a GeoJSON mask count from.
 
     Returns
     -------
@@ -44,26 +48,37 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float) -> Tissue:
     Raises
     ------
     SlideError
-        When the slide cannot be decoded.
+        When the slide cannot be decoded, looks like no H&E, or lacks its original level (the last two unless
+        the config accepts them).
     UsageError
         When the user's mask or regions cannot be read or does not fit the slide.
     """
     scale_l0 = max(1.0, config.mpp / slide_mpp)
+    given: Tissue | None = None
     if config.regions is not None:
         margin_px = math.ceil(MARGIN_UM / (scale_l0 * slide_mpp))
-        return read_regions(config.regions).tissue(slide.dimensions, scale_l0, margin_px)
-    if config.mask is not None:
-        return read_mask(config.mask, slide.dimensions, scale_l0)
-    if not config.detect:
-        return everywhere(slide)
+        given = read_regions(config.regions).tissue(slide.dimensions, scale_l0, margin_px)
+    elif config.mask is not None:
+        scan = slide.facts.bounds if mask_origin == "scan" else None
+        given = read_mask(config.mask, slide.dimensions, scale_l0, (scan or (0, 0))[:2])
+    elif not config.detect:
+        given = everywhere(slide)
     # a small image needs finer mask pixels, or its mask would be a handful of them; a long and thin one not
     width, height = slide.dimensions
     finest_useful = max(min(width, height) / SHORTEST_SIDE_PX, math.sqrt(width * height / FINE_MASK_PX))
     overview = read_overview(slide, max(1.0, min(scale_l0, finest_useful)))
     found = detect(overview.rgb, overview.scale_l0 * slide_mpp, overview.known)
+    has_tissue = bool(found.core.any())
+    refusals = (slide.facts.refusal, no_he(overview.rgb, overview.known, has_tissue))
+    remarks = tuple(text for text in refusals if text)
+    if remarks and not config.accept_odd:
+        raise SlideError(slide.path, f"{'; '.join(remarks)}; --accept-odd takes it all the same")
+    if given is not None:
+        seen = () if remarks else odd_looks(overview.rgb, overview.known, has_tissue=True)
+        return replace(given, remarks=(*remarks, *seen))
     # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
     lost = ~overview.known
-    remarks = odd_looks(overview.rgb, overview.known, bool(found.core.any()))
+    remarks = remarks or odd_looks(overview.rgb, overview.known, has_tissue)
     return Tissue(found.mask | lost, overview.scale_l0, found.core | lost, remarks)
 
 
@@ -83,5 +98,5 @@ def whole_tissue(slide: Slide, config: TissueConfig, computed: Tissue, slide_mpp
     """
     if config.detect and config.mask is None and config.regions is None:
         return computed
-    seen = find_tissue(slide, TissueConfig(mpp=config.mpp), slide_mpp)
+    seen = find_tissue(slide, TissueConfig(mpp=config.mpp, accept_odd=config.accept_odd), slide_mpp)
     return seen if seen.mask.any() else computed

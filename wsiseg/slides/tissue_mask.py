@@ -20,7 +20,9 @@ MAX_GEOJSON_BYTES = 2**28
 ASPECT_TOLERANCE = 0.02
 
 
-def read_mask(path: str, dimensions: tuple[int, int], scale_l0: float) -> Tissue:
+def read_mask(
+    path: str, dimensions: tuple[int, int], scale_l0: float, origin_l0: tuple[int, ...] = (0, 0)
+) -> Tissue:
     """Read a user's tissue mask.
 
     Parameters
@@ -32,6 +34,8 @@ def read_mask(path: str, dimensions: tuple[int, int], scale_l0: float) -> Tissue
         (width, height) of the slide's level 0.
     scale_l0 : float
         Level-0 pixels per mask pixel, for polygons.
+    origin_l0 : (int, int)
+        Where polygons count from, level-0 (x, y).
 
     Returns
     -------
@@ -48,7 +52,7 @@ def read_mask(path: str, dimensions: tuple[int, int], scale_l0: float) -> Tissue
         with open(path, "rb") as file:
             head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
         if head.startswith((b"{", b"[")):
-            return _from_geojson(path, dimensions, scale_l0)
+            return _from_geojson(path, dimensions, scale_l0, origin_l0)
         return _from_image(path, dimensions)
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as a tissue mask: {one_line(error)}") from error
@@ -88,7 +92,9 @@ def _from_image(path: str, dimensions: tuple[int, int]) -> Tissue:
     return Tissue(np.ascontiguousarray(drawn[row]), scale_l0)
 
 
-def _from_geojson(path: str, dimensions: tuple[int, int], scale_l0: float) -> Tissue:
+def _from_geojson(
+    path: str, dimensions: tuple[int, int], scale_l0: float, origin_l0: tuple[int, ...]
+) -> Tissue:
     import cv2
 
     if os.path.getsize(path) > MAX_GEOJSON_BYTES:
@@ -100,18 +106,20 @@ def _from_geojson(path: str, dimensions: tuple[int, int], scale_l0: float) -> Ti
     width, height = dimensions
     mask = np.zeros((math.ceil(height / scale_l0), math.ceil(width / scale_l0)), np.uint8)
     for rings in polygons:
-        lines = [_ring(points, scale_l0, mask.shape) for points in rings]
+        lines = [_ring(points, scale_l0, mask.shape, origin_l0) for points in rings]
         cv2.fillPoly(mask_part := np.zeros_like(mask), lines, 1, shift=4)
         mask |= mask_part
     return Tissue(mask.astype(np.bool_), scale_l0)
 
 
-def _ring(points: Any, scale_l0: float, shape: tuple[int, ...]) -> NDArray[np.int32]:
+def _ring(
+    points: Any, scale_l0: float, shape: tuple[int, ...], origin_l0: tuple[int, ...]
+) -> NDArray[np.int32]:
     xy = np.array([point[:2] for point in points], np.float64)
     if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) < 3 or not np.isfinite(xy).all():
         raise ValueError("a ring is no list of three or more finite points")
     far = 8.0 * max(shape) + 1024
-    pixel = np.clip(xy / scale_l0 - 0.5, -far, far)
+    pixel = np.clip((xy + origin_l0) / scale_l0 - 0.5, -far, far)
     return np.rint(pixel * 16).astype(np.int32)
 
 

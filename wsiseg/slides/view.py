@@ -11,6 +11,7 @@ from wsiseg.errors import SlideError
 from wsiseg.slides.resample import Taps, resample, taps
 from wsiseg.slides.resolution import Statement
 from wsiseg.slides.slide import Slide
+from wsiseg.slides.unscanned import without_fill
 from wsiseg.tiles import Box
 
 SAME_MPP = 0.05
@@ -23,7 +24,7 @@ class SlideView:
 
     A level within 5 % of the asked resolution is used as it is. Otherwise the next finer level (level 0 when
     the slide is coarser) is resampled; every pixel depends on its place in the frame only, so that a window
-    holds bitwise the pixels that the whole frame has there.
+    holds bitwise the pixels that the whole frame has there. What was not scanned is glass.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ class SlideView:
         Parameters
         ----------
         box : Box
-            In frame pixels; what lies outside the frame is white.
+            In frame pixels; what lies outside the frame, or is filled in black, is white.
 
         Returns
         -------
@@ -133,7 +134,7 @@ class SlideView:
 
     def _read_inside(self, box: Box) -> NDArray[np.uint8]:
         if self._factor == 1.0:
-            return self.slide.read_region(box.x0, box.y0, self.level, box.width, box.height)
+            return self._read_level(box)
         cols = taps(box.x0, box.x1, self._factor, self._level_size[0])
         rows = taps(box.y0, box.y1, self._factor, self._level_size[1])
         x0, x1 = int(cols.start[0]), int(cols.start[-1]) + cols.weight.shape[1]
@@ -141,8 +142,14 @@ class SlideView:
         if (x1 - x0) * (y1 - y0) > MAX_READ_PX and box.width * box.height > 1:
             axis = 1 if box.width > box.height else 0
             return np.concatenate([self._read_inside(half) for half in halves(box)], axis=axis)
-        pixels = self.slide.read_region(x0, y0, self.level, x1 - x0, y1 - y0)
+        pixels = self._read_level(Box(x0, y0, x1, y1))
         return resample(pixels, Taps(rows.start - y0, rows.weight), Taps(cols.start - x0, cols.weight))
+
+    def _read_level(self, box: Box) -> NDArray[np.uint8]:
+        def read(part: Box) -> NDArray[np.uint8]:
+            return self.slide.read_region(part.x0, part.y0, self.level, part.width, part.height)
+
+        return without_fill(read, box, Box(0, 0, *self._level_size))
 
 
 def halves(box: Box) -> tuple[Box, Box]:

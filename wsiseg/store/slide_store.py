@@ -83,6 +83,12 @@ class SlideStore:
         return str(self.provenance["name"])
 
     @property
+    def scan_l0(self) -> tuple[int, int, int, int] | None:
+        """x, y, width and height of the scan on the slide in level-0 pixels, where the slide says it."""
+        found = self.provenance.get("scan_l0")
+        return None if found is None else (int(found[0]), int(found[1]), int(found[2]), int(found[3]))
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the slide."""
         return str(self.provenance["identity"]["slide"])

@@ -66,6 +66,7 @@ def fit_config(
     no_invert: bool = False,
     tissue_mask: str | os.PathLike[str] | None = None,
     no_tissue: bool = False,
+    accept_odd: bool = False,
     overwrite: bool = False,
     **given: Any,
 ) -> FitConfig:
@@ -90,7 +91,7 @@ def fit_config(
         values["overwrite"] = True
     own = values.keys() & {field.name for field in fields(FitConfig)}
     training = {key: value for key, value in values.items() if key not in own}
-    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue)
+    tissue = changed_tissue(base.tissue, tissue_mask, no_tissue, accept_odd=accept_odd)
     start = base.training if preset is None else preset_of(preset)
     return replace(
         base, training=changed(start, **training), tissue=tissue, **{key: values[key] for key in own}

@@ -5,10 +5,18 @@ class QP {
     static detections = ["Nucleus", "Tumor", null].collect { new Detection(name: it) }
 
     static String getCurrentImageNameWithoutExtension() { System.getProperty("image") }
+    static getCurrentServer() {
+        def size = (System.getProperty("size") ?: "3000x2500").split("x")*.toInteger()
+        new Expando(getWidth: { size[0] }, getHeight: { size[1] })
+    }
     static Collection getDetectionObjects() { detections }
     static void removeObjects(Collection objects, boolean keepChildren) {
         detections = detections - objects
         println "removed ${objects*.getPathClass()}"
+    }
+    static void addObjects(Collection objects) {
+        detections = detections + objects
+        println "added ${objects.size()} at ${objects*.place.unique()}"
     }
     static boolean importObjectsFromFile(String path) {
         println "imported ${new File(path).name}"
@@ -22,6 +30,7 @@ class QP {
 
 class Detection {
     Object name
+    List place = [0, 0]
     Map measurements = [:]
 
     Object getPathClass() { name }
