@@ -12,7 +12,7 @@ __all__ = ["Slide", "open_slide"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the readers when they are first asked for, so that the package itself stays light."""
+    """Import the readers at first use, so that the package itself stays light."""
     if name in __all__:
         from wsiseg.slides import reader
 

@@ -1,4 +1,4 @@
-"""Formats of several files, and formats that no reader here knows: what is said before any reader looks."""
+"""Refuses incomplete slides of several files and unsupported formats before any reader opens them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from wsiseg.errors import SlideError
 from wsiseg.slides import files
 
-# Slides by their suffix, which nothing here can read: refused by name, never passed over.
+# Suffixes of slides that no reader supports: refused by name, never skipped.
 UNREADABLE = {
     ".isyntax": "Philips iSyntax",
     ".vsi": "Olympus VSI",
@@ -35,7 +35,7 @@ def suffix_of(path: str) -> str:
 
 
 def check_complete(path: str) -> None:
-    """Refuse a slide of several files of which some are missing, and formats that cannot be read.
+    """Refuse a slide whose other files are missing, and formats that cannot be read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What OpenSlide leaves open about DICOM: which files are a series, if all are there, what pixels mean."""
+"""DICOM series: which files belong to one, whether they are complete, how pixels are coded."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def read_header(path: str) -> Header | None:
                 columns=int(found.get("TotalPixelMatrixColumns") or 0),
             )
     except Exception:
-        # pydicom raises what it likes for a damaged header
+        # pydicom raises all kinds of exceptions for a damaged header
         return None
 
 
@@ -226,7 +226,7 @@ def check_pixels(path: str) -> tuple[bool, tuple[str, ...]]:
     Raises
     ------
     SlideError
-        When frames and header disagree in a way that cannot be undone or told.
+        When frames and header disagree in a way that cannot be corrected or recognised.
     """
     levels = _levels_of(path)
     if not levels:

@@ -1,4 +1,4 @@
-"""What a slide says about itself, and whether that can be true."""
+"""The metadata of a slide, checked for plausibility."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PX_PER_BYTE = 20_000
 
 @dataclass(frozen=True)
 class Facts:
-    """What a slide says about itself; plain values only, read once.
+    """The metadata of a slide; plain values only, read once.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Paths and URLs of slides: what can be said about a file before any reader looks into it."""
+"""Paths and URLs of slides: checks of a file before any reader opens it."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def size(path: str) -> int | None:
 
 
 def check_readable(path: str) -> None:
-    """Refuse what no reader can open, with the cause in plain words.
+    """Refuse what no reader can open, with the cause.
 
     Raises
     ------
     SlideError
-        For what is missing, empty, a special file, not permitted, or not to be reached.
+        If the file is missing, empty, special, not permitted or not reachable.
     """
     if is_url(path):
         _check_reachable(path)

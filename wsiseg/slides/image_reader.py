@@ -145,7 +145,7 @@ def _sixteen_bit(image: Any, data: bytes) -> NDArray[np.uint8] | None:
 
 
 def frames(count: int) -> tuple[str, ...]:
-    """Return the remark that an image of several frames or pages deserves."""
+    """Return the remark on an image of several frames or pages."""
     return (f"it has {count} frames; only the first is read",) if count > 1 else ()
 
 

@@ -1,4 +1,4 @@
-"""What a slide looks like that cannot be H&E, in words: for warnings, on a small picture of it."""
+"""Recognises slides that cannot be H&E on a small picture of them, for warnings."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class OpenSlideSlide(Slide):
                 try:
                     return tiff._read(box, level)
                 except Exception:
-                    # OpenSlide has the last word on JPEG: it hears libjpeg's warnings
+                    # OpenSlide decides on JPEG: it receives libjpeg's warnings
                     if not (exact and page.is_jpeg):
                         raise
             page.check_streams(box)
@@ -187,7 +187,7 @@ class OpenSlideSlide(Slide):
         return out
 
     def close(self) -> None:
-        """Let go of the open file; a later read opens it again."""
+        """Close the file; a later read reopens it."""
         super().close()
         self._tiff, self._tiff_tried, self._alike = None, False, {}
 
@@ -197,7 +197,7 @@ class OpenSlideSlide(Slide):
             return self._region(handle, box, level)
         except openslide.OpenSlideError:
             pass
-        # one failed read spoils an OpenSlide handle for good, for every thread: try again with a fresh one
+        # a failed read makes an OpenSlide handle unusable for every thread: retry with a new one
         with self._lock:
             if self._handle is handle:
                 self._handle = None

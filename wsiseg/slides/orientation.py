@@ -1,4 +1,4 @@
-"""A picture stored turned or mirrored (TIFF 6.0, tag 274; EXIF likewise), seen as it is meant."""
+"""Pictures stored rotated or mirrored (TIFF 6.0, tag 274; EXIF likewise), shown upright."""
 
 from __future__ import annotations
 

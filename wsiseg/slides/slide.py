@@ -219,6 +219,6 @@ class Slide(ABC):
         return self.path.lower().endswith((".mrxs", ".vms", ".vmu", ".dcm")) or os.path.isdir(self.path)
 
     def close(self) -> None:
-        """Let go of the open file; a later read opens it again."""
+        """Close the file; a later read reopens it."""
         # a thread may still be reading: the handle goes when the last reference does
         self._handle = None

@@ -22,7 +22,7 @@ FINE_MASK_PX = 2**20
 
 
 def everywhere(slide: Slide) -> Tissue:
-    """Return a mask of one pixel that says tissue for the whole slide."""
+    """Return a mask of one pixel that marks the whole slide as tissue."""
     return Tissue(np.ones((1, 1), np.bool_), float(max(slide.dimensions)))
 
 
@@ -76,7 +76,7 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float, mask_origi
     if given is not None:
         seen = () if remarks else odd_looks(overview.rgb, overview.known, has_tissue=True)
         return replace(given, remarks=(*remarks, *seen))
-    # What cannot be decoded counts as tissue: reading it is tried again, and its failure recorded.
+    # Places that cannot be decoded count as tissue: `predict` retries them and records the failure.
     lost = ~overview.known
     remarks = remarks or odd_looks(overview.rgb, overview.known, has_tissue)
     return Tissue(found.mask | lost, overview.scale_l0, found.core | lost, remarks)

@@ -153,7 +153,7 @@ class SlideView:
 
 
 def halves(box: Box) -> tuple[Box, Box]:
-    """Return the two halves of a box, parted across its longer side."""
+    """Return the two halves of a box, split across its longer side."""
     if box.width > box.height:
         middle = (box.x0 + box.x1) // 2
         return box._replace(x1=middle), box._replace(x0=middle)

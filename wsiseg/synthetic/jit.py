@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def jit(function: Function) -> Function:
     """Return `function` compiled; its type is kept for the checkers.
 
-    Where no folder can be written (a read-only installation) it is compiled anew in each process.
+    If no folder can be written (a read-only installation), each process compiles it.
     """
     try:
         compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)(function)
