@@ -10,6 +10,7 @@ from small_slides import picture
 
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
+from wsiseg.slides.expand import expand, left_out
 
 
 @pytest.mark.parametrize("reader", ["auto", "image"])
@@ -28,6 +29,25 @@ def test_vms_without_one_of_its_images(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     with pytest.raises(SlideError, match=r"'b\.jpg' is missing"):
         open_slide(tmp_path / "a.vms")
+
+
+def test_the_pictures_of_a_vms_are_no_slides_of_their_own(tmp_path: Path) -> None:
+    names = {
+        "ImageFile": "a.jpg",
+        "MapFile": "a_map2.jpg",
+        "MacroImage": "m.jpg",
+        "OptimisationFile": "a.opt",
+    }
+    text = "\n".join(f"{key}={name}" for key, name in names.items())
+    (tmp_path / "a.vms").write_text(f"[Virtual Microscope Specimen]\n{text}\n")
+    for name in names.values():
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("other.jpg", "note.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    for argument in (tmp_path, tmp_path / "*"):
+        found = [Path(source.path).name for source in expand([str(argument)], None)]
+        assert found == ["a.vms", "other.jpg"]
+    assert [Path(path).name for path in left_out([str(tmp_path)])] == ["note.txt"]
 
 
 @pytest.mark.parametrize("suffix", ["isyntax", "vsi", "lif", "ISYNTAX"])

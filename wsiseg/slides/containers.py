@@ -68,18 +68,37 @@ def _check_mrxs(path: str) -> None:
 
 def _check_hamamatsu(path: str) -> None:
     """Check that the images that a .vms or .vmu names lie beside it."""
-    names = configparser.ConfigParser(interpolation=None, strict=False)
+    for key, name in _named_files(path):
+        if not key.startswith(("imagefile", "mapfile")):
+            continue
+        if not os.path.isfile(os.path.join(os.path.dirname(path), os.path.basename(name))):
+            raise SlideError(path, f"its file {name!r} is missing beside it: copy all files of the slide")
+
+
+def parts_of(path: str) -> frozenset[str]:
+    """Return the files beside a slide that are parts of it: the pictures that a .vms or .vmu names.
+
+    Parameters
+    ----------
+    path : str
+        Any file.
+    """
+    if suffix_of(path) not in (".vms", ".vmu") or not os.path.isfile(path):
+        return frozenset()
+    folder = os.path.dirname(path)
+    beside = (os.path.join(folder, os.path.basename(name)) for _, name in _named_files(path))
+    return frozenset(part for part in beside if os.path.isfile(part))
+
+
+def _named_files(path: str) -> list[tuple[str, str]]:
+    """Return key and value of all entries of a .vms or .vmu whose value may name a file."""
+    entries = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            names.read_string(file.read(2**20))
-    except configparser.Error:
-        return
-    for section in names.sections():
-        for key, value in names[section].items():
-            wanted = value.strip()
-            if not key.startswith(("imagefile", "mapfile")) or not wanted:
-                continue
-            if not os.path.isfile(os.path.join(os.path.dirname(path), os.path.basename(wanted))):
-                raise SlideError(
-                    path, f"its file {wanted!r} is missing beside it: copy all files of the slide"
-                )
+            entries.read_string(file.read(2**20))
+    except (configparser.Error, OSError):
+        return []
+    every = (
+        (key, value.strip()) for section in entries.sections() for key, value in entries[section].items()
+    )
+    return [(key, value) for key, value in every if value and ("file" in key or key == "macroimage")]

@@ -78,8 +78,9 @@ def left_out(arguments: Sequence[str]) -> list[str]:
         folder = files.normalised(argument)
         if files.is_url(folder) or not os.path.isdir(folder) or len(dicom.series_in(folder)) == 1:
             continue
-        for name in sorted(os.listdir(folder)):
-            path = os.path.join(folder, name)
+        paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+        for path in _without_parts(paths):
+            name = os.path.basename(path)
             if not os.path.isfile(path) or name.startswith(".") or _is_candidate(path):
                 continue
             if not is_ours(Path(path)):
@@ -99,7 +100,7 @@ def _slides_of(argument: str) -> Iterator[tuple[str, Listed]]:
         yield argument, Listed()
     elif glob.has_magic(argument):
         paths = sorted(p for p in glob.glob(argument) if _is_candidate(p))
-        yield from ((path, Listed()) for path in _one_per_series(paths))
+        yield from ((path, Listed()) for path in _without_parts(_one_per_series(paths)))
     else:
         raise UsageError(f"{argument}: there is no such file or folder")
 
@@ -111,6 +112,7 @@ def _slides_in(folder: str) -> list[str]:
         raise UsageError(f"{folder}: cannot be read: {error.strerror}") from None
     paths = [os.path.join(folder, name) for name in names]
     plain = _one_per_series(p for p in paths if os.path.isfile(p) or os.path.islink(p) if _is_candidate(p))
+    plain = _without_parts(plain)
     # a folder that is one DICOM series and nothing else is one slide, named after the folder
     series = dicom.series_in(folder)
     if len(series) == 1 and len(plain) == 1 and plain[0] in next(iter(series.values())):
@@ -136,6 +138,12 @@ def _is_candidate(path: str) -> bool:
 
 def _is_mrxs_data(folder: str) -> bool:
     return os.path.isfile(f"{folder}.mrxs") or os.path.isfile(os.path.join(folder, "Slidedat.ini"))
+
+
+def _without_parts(paths: list[str]) -> list[str]:
+    """Leave out the files that are parts of others in the list."""
+    parts = frozenset[str]().union(*map(containers.parts_of, paths))
+    return [path for path in paths if path not in parts]
 
 
 def _one_per_series(paths: Iterable[str]) -> list[str]:
