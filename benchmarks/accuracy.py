@@ -2,11 +2,12 @@
 
     python benchmarks/accuracy.py DATA... [-m MODEL]... [--mosaic] [-o OUT]
 
-Each DATA is a folder in the layout of MoNuSeg or CoNSeP; each MODEL a model file or run folder, else the
-model that ships. Confidence is computed by the engine of `predict` at the model's resolution, nuclei are
-found by its object stage, and both are scored in the pixels of the image. With --mosaic the images of a set
-are put together as one slide, which is what the tool is for, and taken apart again to be scored. Where there
-are several methods, their differences to the first have 95 % intervals: a paired bootstrap over images.
+Each DATA is a folder in the layout of MoNuSeg or CoNSeP; each MODEL a model file, a run folder, or the name
+of a model that ships (default, large), else the default one. Confidence is computed by the engine of
+`predict` at the model's resolution, nuclei are found by its object stage, and both are scored in the pixels
+of the image. With --mosaic the images of a set are put together as one slide, which is what the tool is
+for, and taken apart again to be scored. Where there are several methods, their differences to the first
+have 95 % intervals: a paired bootstrap over images.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ RESAMPLES = 10_000
     "-m",
     "--model",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Model file or run folder.",
+    type=click.Path(path_type=Path),
+    help="Model file, run folder, or a model that ships: default, large.",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write JSON here.")
 @click.option("--mosaic", is_flag=True, help="Put the images of a set together as one slide.")

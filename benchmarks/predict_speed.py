@@ -4,10 +4,10 @@
 
 One generated slide, dense with tissue (JPEG tiles), is predicted with all default outputs. Rows: the
 network alone on the blocks that predict computes, from pixels in memory (`network_speed.py` compares it
-with others); `wsiseg predict` inside a process and as one; and the naive pipeline: OpenSlide tiles of
-1024 px without halo, eager torch, scikit-image's opening, closing and distance watershed, json.dump. MP
-are level-0 pixels; the shipped model works at 0.5 um per pixel, the naive pipeline at 0.25. A second
-table says what the threads of predict did.
+with others); `wsiseg predict` inside a process and as one, also with the large model; and the naive
+pipeline: OpenSlide tiles of 1024 px without halo, eager torch, scikit-image's opening, closing and distance
+watershed, json.dump. MP are level-0 pixels; the shipped model works at 0.5 um per pixel, the naive pipeline
+at 0.25. A second table says what the threads of predict did.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def predict_inside(slide: Path, out: Path, workers: int) -> SlideReport:
     return wsiseg.predict(slide, out, config=PredictConfig(workers=workers, device="cpu", overwrite=True))[0]
 
 
-def predict_process(slide: Path, out: Path, workers: int) -> None:
+def predict_process(slide: Path, out: Path, workers: int, model: str = "default") -> None:
     command = [
         sys.executable,
         "-m",
@@ -79,6 +79,8 @@ def predict_process(slide: Path, out: Path, workers: int) -> None:
         str(out),
         "-w",
         str(workers),
+        "-m",
+        model,
         "-q",
     ]
     subprocess.run([*command, "--device", "cpu", "--overwrite"], check=True)
@@ -133,6 +135,7 @@ def main() -> None:
             BARE: lambda: network_alone(slide, workers),
             INSIDE: lambda: took(lambda: stages.append(predict_inside(slide, out, workers).stage_seconds)),
             "wsiseg predict, as a process": lambda: took(lambda: predict_process(slide, out, workers)),
+            "the same with -m large": lambda: took(lambda: predict_process(slide, out, workers, "large")),
         }
         if not options.no_naive:
             rows["naive pipeline"] = lambda: took(lambda: naive(slide, out))

@@ -75,7 +75,7 @@ def predict(
         Folder of the outputs, or a URL of an object store (``s3://...``). Finished slides in it are skipped,
         unfinished ones resumed.
     model : path-like or Model, optional
-        A model file or run folder; the model that ships with wsiseg if left out.
+        A model file, a run folder, or "large"; the small model that ships with wsiseg if left out.
     slide_mpp : float, optional
         Micrometres per level-0 pixel of slides that do not record it.
     force_slide_mpp : bool

@@ -35,13 +35,35 @@ def test_the_same_weights_give_the_same_bytes() -> None:
 
 
 def test_the_shapes_in_plain_numbers_are_those_of_the_network() -> None:
-    for classes in (1, 4):
-        state = FCNN(classes).state_dict()
-        assert weight_shapes(classes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for classes, width in ((1, 8), (4, 8), (4, 16)):
+        state = FCNN(classes, width).state_dict()
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        assert weight_shapes(classes, width) == shapes
 
 
-def test_a_model_ships() -> None:
-    assert load_model().info.classes == 4
+def test_a_wider_network_comes_back(tmp_path: Path) -> None:
+    network = FCNN(4, 16).eval()
+    save_model(tmp_path / "model.safetensors", network, INFO)
+    loaded = load_model(tmp_path)
+    assert loaded.width == loaded.network.width == 16
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, loaded.network.state_dict()[name])
+
+
+@pytest.mark.parametrize(("name", "width"), [("default", 8), ("large", 16)])
+def test_models_ship_by_name(name: str, width: int) -> None:
+    assert load_model(name).width == width
+
+
+def test_the_first_of_them_is_the_default() -> None:
+    assert load_model().sha256 == load_model("default").sha256
+
+
+def test_a_file_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "large").mkdir()
+    saved = save_model(tmp_path / "large" / "model.safetensors", FCNN(), INFO)
+    assert load_model("large").sha256 == saved.sha256
 
 
 def tampered(**changes: object) -> bytes:
@@ -65,6 +87,7 @@ def with_nan() -> bytes:
         (safetensors.torch.save({"a": torch.zeros(1)}), "not a model file"),
         (tampered(format=9), "model format 9"),
         (tampered(classes=3), "another architecture"),
+        (serialise(weights_of(FCNN(4, 4)), INFO), "another architecture"),
         (tampered(channel=7), "out of range"),
         (tampered(threshold=float("nan")), "threshold"),
         (tampered(mpp="0.25"), "mpp"),

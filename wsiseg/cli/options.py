@@ -65,7 +65,8 @@ def output_option(default: str | None, text: str, urls: bool = False) -> Decorat
 
 model_option = click.option(
     "-m", "--model", type=click.Path(path_type=Path),
-    help="Run folder or model file written by `wsiseg fit`.  [default: the model shipped with wsiseg]",
+    help="Run folder or model file written by `wsiseg fit`, or `large`: a shipped model that takes longer "
+    "and finds more.  [default: the small shipped model]",
 )  # fmt: skip
 mpp_option = click.option(
     "--mpp", type=click.FloatRange(0.05, 20), metavar="UM",

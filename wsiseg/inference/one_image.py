@@ -69,7 +69,7 @@ def segment(
     mpp : float, optional
         Micrometres per pixel of the image; needed unless it is a file that says it.
     model : path-like or Model, optional
-        A model file or run folder; the model that ships with wsiseg if left out.
+        A model file, a run folder, or "large"; the small model that ships with wsiseg if left out.
     threshold, min_area, certainty, no_splitting, simplify, measurements, no_tissue
         As in `predict`.
     workers : int, optional

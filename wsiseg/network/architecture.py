@@ -12,6 +12,8 @@ from typing import Protocol, TypeVar
 
 DILATIONS = (1, 2, 3, 5, 10, 20)
 WIDTH = 8
+# Channels that a model file may have; what is learned by `fit` has WIDTH.
+WIDTHS = (8, 16, 24, 32)
 # Of the batch norms.
 EPSILON = 1e-5
 
@@ -50,14 +52,14 @@ class Layer:
         return self.dilation * (self.kernel_px // 2)
 
 
-def layers(classes: int) -> tuple[Layer, ...]:
-    """Return the layers of a network with K = `classes` maps, from image to logits."""
+def layers(classes: int, width: int = WIDTH) -> tuple[Layer, ...]:
+    """Return the layers of a network with K = `classes` maps and `width` channels, from image to logits."""
     blocks = [
-        Layer(f"blocks.{block}.body.{half}", WIDTH, WIDTH, 3, dilation, residual=half == 1)
+        Layer(f"blocks.{block}.body.{half}", width, width, 3, dilation, residual=half == 1)
         for block, dilation in enumerate(DILATIONS)
         for half in (0, 1)
     ]
-    return (Layer("stem", 3, WIDTH, 3), *blocks, Layer("head", WIDTH, classes, 1, norm=False))
+    return (Layer("stem", 3, width, 3), *blocks, Layer("head", width, classes, 1, norm=False))
 
 
 RADIUS_PX = sum(layer.padding for layer in layers(1))
@@ -91,10 +93,10 @@ def through(network: Iterable[L], x: T, apply: Callable[[L, T, T | None], T]) ->
     return x
 
 
-def weight_shapes(classes: int) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of every tensor of a network with K = `classes` maps."""
+def weight_shapes(classes: int, width: int = WIDTH) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor of a network with K = `classes` maps and `width` channels."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer in layers(classes):
+    for layer in layers(classes, width):
         kernel = (layer.channels_out, layer.channels_in, layer.kernel_px, layer.kernel_px)
         if layer.norm:
             values = ("weight", "bias", "running_mean", "running_var")

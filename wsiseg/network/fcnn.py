@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from wsiseg.network.architecture import EPSILON, Layer, layers, through
+from wsiseg.network.architecture import EPSILON, WIDTH, Layer, layers, through
 from wsiseg.network.norm_elu import can_fuse, norm_elu
 
 
@@ -32,18 +32,21 @@ class ConvBlock(nn.Sequential):
 
 
 class FCNN(nn.Module):
-    """Confidence network: 3 -> K channels, "same" zero padding, stride 1, 7,372 parameters for K = 4.
+    """Confidence network: 3 -> K channels, "same" zero padding, stride 1; 7,372 parameters by default.
 
     Parameters
     ----------
     classes : int
         K, the number of confidence maps.
+    width : int
+        Channels of every layer between image and maps.
     """
 
-    def __init__(self, classes: int = 4) -> None:
+    def __init__(self, classes: int = 4, width: int = WIDTH) -> None:
         super().__init__()
         self.classes = classes
-        self._layers = layers(classes)
+        self.width = width
+        self._layers = layers(classes, width)
         for layer in self._layers:
             _add(self, layer.name, ConvBlock(layer) if layer.norm else _convolution(layer))
 

@@ -47,7 +47,7 @@ FoldedNetwork = tuple[Convolution[Array], ...]
 
 def fold(model: Model) -> FoldedNetwork:
     """Return the model's chosen channel as plain convolutions (folded in float64, kept in float32)."""
-    return tuple(_folded(model, layer) for layer in layers(model.info.classes))
+    return tuple(_folded(model, layer) for layer in layers(model.info.classes, model.width))
 
 
 def _folded(model: Model, layer: Layer) -> Convolution[Array]:

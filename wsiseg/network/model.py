@@ -20,7 +20,7 @@ import safetensors.numpy
 
 from wsiseg.errors import ModelError
 from wsiseg.machine.replacing import write_output
-from wsiseg.network.architecture import weight_shapes
+from wsiseg.network.architecture import WIDTH, WIDTHS, weight_shapes
 
 if TYPE_CHECKING:
     from wsiseg.network.fcnn import FCNN
@@ -29,6 +29,8 @@ Weights = dict[str, npt.NDArray[Any]]
 
 FORMAT = 1
 FILE_NAME = "model.safetensors"
+# What ships with wsiseg, by name: `large` takes longer and finds more (docs/model-card.md).
+SHIPPED = ("default", "large")
 # The weights take 35 kB; a file a thousand times larger is something else.
 MAX_FILE_BYTES = 32 << 20
 
@@ -109,6 +111,11 @@ class Model:
     info: ModelInfo
     sha256: str
 
+    @property
+    def width(self) -> int:
+        """Channels of every layer between image and maps."""
+        return len(self.weights["stem.0.weight"])
+
     @cached_property
     def network(self) -> FCNN:
         """The network in evaluation mode, on the CPU, float32; the first use imports torch."""
@@ -116,7 +123,7 @@ class Model:
 
         from wsiseg.network.fcnn import FCNN
 
-        network = FCNN(self.info.classes)
+        network = FCNN(self.info.classes, self.width)
         network.load_state_dict({name: torch.from_numpy(array) for name, array in self.weights.items()})
         return network.eval()
 
@@ -147,7 +154,8 @@ def load_model(path: str | os.PathLike[str] | None = None) -> Model:
     Parameters
     ----------
     path : path-like, optional
-        A model file or a run folder of `fit`. If omitted, the model that ships with wsiseg.
+        A model file, a run folder of `fit`, or, where nothing else is called so, the name of a model that
+        ships with wsiseg: `default` or `large`. If omitted, `default`.
 
     Raises
     ------
@@ -155,11 +163,12 @@ def load_model(path: str | os.PathLike[str] | None = None) -> Model:
         If the file is absent, is no safetensors file of wsiseg, is of another architecture, or has weights
         that are not finite. Nothing in a file is ever unpickled or executed.
     """
-    if path is None:
-        name = "the model that ships with wsiseg"
-        data = resources.files("wsiseg.network").joinpath("models", "default.safetensors").read_bytes()
+    shipped = SHIPPED[0] if path is None else os.fspath(path)
+    if shipped in SHIPPED and (path is None or not Path(path).exists()):
+        name = f"the model {shipped} that ships with wsiseg"
+        data = resources.files("wsiseg.network").joinpath("models", f"{shipped}.safetensors").read_bytes()
     else:
-        name, data = _read_file(Path(path))
+        name, data = _read_file(Path(shipped))
     return parse_model(data, name)
 
 
@@ -234,7 +243,9 @@ def _parse_info(name: str, described: dict[str, Any]) -> ModelInfo:
 
 
 def _check(name: str, info: ModelInfo, weights: Weights) -> None:
-    expected = weight_shapes(info.classes)
+    stem = weights.get("stem.0.weight")
+    width = len(stem) if stem is not None and stem.ndim and len(stem) in WIDTHS else WIDTH
+    expected = weight_shapes(info.classes, width)
     found = {key: value.shape for key, value in weights.items()}
     if expected != found:
         odd = sorted(set(expected.items()) ^ set(found.items()))

@@ -71,6 +71,8 @@ def test_the_model_that_ships_is_the_prior_where_it_fits():
 def test_a_prior_that_cannot_vote_is_refused(model_file):
     with pytest.raises(ModelError, match=r"--prior .*its input is rgb, but stains in this run"):
         find_prior(preset("default"), model_file)
+    with pytest.raises(ModelError, match=r"--prior large.*its width is 16, but 8 in this run"):
+        find_prior(preset("default"), "large")
     with pytest.raises(UsageError, match="no consensus"):
         find_prior(preset("paper"), model_file)
     with pytest.raises(UsageError, match="no consensus"):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from wsiseg.errors import ModelError, UsageError
+from wsiseg.network.architecture import WIDTH
 from wsiseg.network.model import load_model
 from wsiseg.training.config import TrainingConfig
 
@@ -66,6 +67,7 @@ def find_prior(config: TrainingConfig, given: str | os.PathLike[str] | None) -> 
         for name, own, wanted in (
             ("its input", info.input, config.input),
             ("its resolution", info.mpp, config.mpp),
+            ("its width", model.width, WIDTH),
             ("its number of channels", info.classes, config.classes),
             ("its polarity", "inverted" if info.inverted else "plain", "plain"),
         )
