@@ -143,6 +143,36 @@ def test_ink_of_a_stain_s_colour_is_left_out_and_leaves_the_tissue_as_it_was(
     assert (found.core ^ without.core).sum() <= 0.01 * without.core.sum()
 
 
+@pytest.mark.parametrize("ink", DARK_INKS.values(), ids=DARK_INKS.keys())
+@pytest.mark.parametrize("streaky", [False, True])
+@pytest.mark.parametrize("cover", [0.35, 1.0])
+def test_thin_and_streaky_lines_are_no_tissue(ink: tuple[int, int, int], streaky: bool, cover: float) -> None:
+    truth = ellipse(300, 400)
+    stroke = np.zeros((300, 400), np.uint8)
+    cv2.polylines(stroke, [np.array([[10, 12], [390, 25], [380, 290], [20, 280]])], True, 255, 3)
+    rng = np.random.default_rng(0)
+    share = cover * stroke[..., None] / 255 * (rng.uniform(0.5, 1, (300, 400, 1)) if streaky else 1.0)
+    pixels = stained(glass(300, 400), truth, 0.4, HAEMATOXYLIN)
+    drawn = pixels * (1 - share) + np.array(ink) * share
+    found = detect(drawn.clip(0, 255).astype(np.uint8), MPP)
+    assert not found.mask[stroke > 0].any()
+    without = detect(pixels.clip(0, 255).astype(np.uint8), MPP)
+    assert np.array_equal(found.core, without.core)
+
+
+def test_a_thin_strand_of_tissue_is_tissue() -> None:
+    strand = np.zeros((300, 400), np.uint8)
+    cv2.polylines(strand, [np.array([[20, 40], [200, 150], [380, 60]])], False, 1, 5)
+    pixels = stained(glass(300, 400), strand > 0, 0.35, EOSIN)
+    pixels = stained(
+        pixels, (strand > 0) & (np.random.default_rng(0).random((300, 400)) < 0.3), 0.4, HAEMATOXYLIN
+    )
+    assert (
+        detect(pixels.clip(0, 255).astype(np.uint8), MPP).core[cv2.erode(strand, np.ones((3, 3))) > 0].mean()
+        > 0.9
+    )
+
+
 @pytest.mark.parametrize("fill", [0, 4, 255])
 def test_what_was_not_scanned_is_as_good_as_glass(fill: int) -> None:
     truth = ellipse(300, 400)

@@ -30,6 +30,8 @@ PEN_MARGIN_UM = 24.0
 PALE_OD, PALE_CHROMA_OD = 0.05, 0.02
 # ink is even over this distance, tissue never: nuclei, gaps and fibres show in means of 8 um
 EVEN_UM, EVEN_RANGE, EVEN_OD, EVEN_UM2 = 24.0, 0.12, 0.3, 800.0
+# a thin stroke: a line on glass, long, bluer than eosin makes tissue, and of one colour from end to end
+THIN_OD, THIN_UM, LONG_UM, THIN_RED_TO_GREEN, THIN_SPREAD = 0.05, 30.0, 500.0, 0.66, 0.08
 # what is even over more than a broad pen's stroke is a stain without texture
 STROKE_UM = 1000.0
 
@@ -63,7 +65,7 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
     density -= glass_density(rgb, density)
     # what was not scanned is as good as glass; at its edge it is mixed with what was
     density[grown(unscanned(rgb), 1.0)] = 0
-    even = is_even(density, mpp)
+    even, thin = is_even(density, mpp), thin_strokes(density, mpp)
     sigma = SMOOTH_UM / mpp
     if sigma > 0.3:
         blurred = cv2.GaussianBlur(density, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
@@ -76,7 +78,7 @@ def detect(rgb: NDArray[np.uint8], mpp: float, known: NDArray[np.bool_] | None =
     stained |= (green > PALE_OD) & (chroma > PALE_CHROMA_OD)
     # what is even is the middle of a stroke only
     middles = grown(without_specks(even, EVEN_UM2 / mpp**2), EVEN_UM / 2 / mpp)
-    pen = grown(without_specks(pen_ink(density), PEN_UM2 / mpp**2) | middles, PEN_MARGIN_UM / mpp)
+    pen = grown(without_specks(pen_ink(density), PEN_UM2 / mpp**2) | middles | thin, PEN_MARGIN_UM / mpp)
     tissue = stained & ~pen
     if known is not None:
         tissue &= known
@@ -104,6 +106,34 @@ def is_even(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
     half = STROKE_UM / 2 / mpp
     broad = cv2.distanceTransform(even.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > half
     return np.asarray(even & ~grown(broad, half + reach), np.bool_)
+
+
+def thin_strokes(density: NDArray[np.float32], mpp: float) -> NDArray[np.bool_]:
+    """Return where a thin pen has drawn on glass: long and narrow parts of one bluish colour.
+
+    Strands of tissue are pink, or change their colour from nucleus to nucleus.
+    """
+    import cv2
+
+    dense = (density.max(axis=-1) > THIN_OD).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(dense, connectivity=8)
+    inside = cv2.distanceTransform(dense, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    found = np.zeros(dense.shape, np.bool_)
+    least_px = 2 * LONG_UM / mpp
+    for part in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[part])
+        if max(width, height) * mpp < LONG_UM / 3 or area < least_px / 2:
+            continue
+        place = np.s_[y : y + height, x : x + width]
+        mine = labels[place] == part
+        half_width = float(inside[place][mine].max())
+        if half_width * mpp > THIN_UM or area / (2 * half_width) * mpp < LONG_UM:
+            continue
+        red, green = density[place][mine][:, 0], density[place][mine][:, 1]
+        low, high = np.percentile(red / np.maximum(green, 0.02), [25, 75])
+        if red.sum() > THIN_RED_TO_GREEN * green.sum() and high - low < THIN_SPREAD:
+            found[place] |= mine
+    return found
 
 
 def optical_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
