@@ -138,8 +138,8 @@ class PredictConfig:
     one_table : bool
         Whether all slides share one table, nuclei.parquet, in place of one each.
     origin : {"slide", "scan"}
-        Where coordinates in GeoJSON count from, written and in a tissue mask: the slide's corner, or that of
-        its scan, as QuPath counts. Elsewhere they always count from the slide's.
+        Where coordinates in GeoJSON count from, written, and in tissue masks and regions: the slide's corner,
+        or that of its scan, as QuPath counts. Elsewhere they always count from the slide's.
     """
 
     tissue: TissueConfig = TissueConfig()

@@ -13,11 +13,12 @@ from outputs import predicted, summary
 from scn_files import write_scn
 
 from wsiseg import export
-from wsiseg.config import PredictConfig
+from wsiseg.config import PredictConfig, TissueConfig
 from wsiseg.evaluation.label_outlines import read_geojson
 from wsiseg.machine.marks import is_ours
 from wsiseg.slides import open_slide
 from wsiseg.slides.openslide_reader import _bounds, _offset
+from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.tissue_mask import read_mask
 
 X, Y, WIDTH, HEIGHT = SCAN = (300, 120, 460, 380)
@@ -103,6 +104,18 @@ def test_a_mask_that_was_drawn_in_qupath_counts_from_the_scan(tmp_path: Path) ->
     rows, cols = np.nonzero(mask)
     assert (cols.min() * 20, rows.min() * 20) == (X, Y)
     assert (cols.max() * 20, rows.max() * 20) == pytest.approx((X + WIDTH, Y + HEIGHT), abs=20)
+
+
+def test_regions_that_were_drawn_in_qupath_count_from_the_scan(scn: Path, tmp_path: Path) -> None:
+    square = [[[0, 0], [100, 0], [100, 100], [0, 100], [0, 0]]]
+    file = tmp_path / "regions.geojson"
+    file.write_text(json.dumps({"type": "Polygon", "coordinates": square}))
+    config = TissueConfig(regions=str(file), mpp=2.0)
+    with open_slide(str(scn)) as slide:
+        for origin, (x, y) in {"slide": (0, 0), "scan": (X, Y)}.items():
+            found = find_tissue(slide, config, 0.5, origin)
+            rows, cols = np.nonzero(found.core)
+            assert (cols.min() * found.scale_l0, rows.min() * found.scale_l0) == pytest.approx((x, y), abs=4)
 
 
 @pytest.mark.slow

@@ -34,6 +34,14 @@ def written(path: Path, *features: dict[str, Any]) -> Path:
 RING = shapely.Polygon([(0, 0), (100, 0), (100, 100), (0, 100)], [[(40, 40), (60, 40), (60, 60), (40, 60)]])
 
 
+def test_regions_drawn_on_the_scan_move_to_the_slide(tmp_path: Path) -> None:
+    file = str(written(tmp_path / "drawn.geojson", feature(RING, "A")))
+    plain, moved = read_regions(file), read_regions(file, (300, 120))
+    assert plain[0].shape.bounds == (0, 0, 100, 100)
+    assert moved[0].shape.bounds == (300, 120, 400, 220)
+    assert moved.areas_l0(1000, 800) == plain.areas_l0(1000, 800) == [9600, 9600]
+
+
 def test_names_and_classes() -> None:
     features = [
         feature(RING, "A; b", "Tumor"),

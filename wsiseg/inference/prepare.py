@@ -23,7 +23,7 @@ from wsiseg.slides.regions import read_regions
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.slides.tissue import Tissue
-from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
+from wsiseg.slides.tissue_finder import corner_l0, find_tissue, whole_tissue
 from wsiseg.slides.view import SlideView
 from wsiseg.store.identity import FrameInfo, Identity
 from wsiseg.store.layout import new_store
@@ -56,10 +56,11 @@ def identity_of(slide: Slide, view: SlideView, run: Run) -> Identity:
     del tissue["accept_odd"]
     if run.config.tissue.mask is not None:
         tissue["mask"] = hashlib.sha256(Path(run.config.tissue.mask).read_bytes()).hexdigest()
-        if run.config.origin != "slide" and slide.facts.bounds is not None:
-            tissue["mask_origin"] = run.config.origin
     if run.config.tissue.regions is not None:
         tissue["regions"] = hashlib.sha256(Path(run.config.tissue.regions).read_bytes()).hexdigest()
+    is_drawn = run.config.tissue.mask is not None or run.config.tissue.regions is not None
+    if is_drawn and corner_l0(slide, run.config.origin) != (0, 0):
+        tissue["mask_origin"] = run.config.origin
     return Identity(run.model.sha256, slide.fingerprint, frame, objects, tissue)
 
 
@@ -88,7 +89,7 @@ def prepare_store(
     needs_stains = run.model.info.input == "stains"
     stains = threads.submit(sample_tissue, view, whole) if needs_stains else None
     drawn = run.config.tissue.regions
-    regions = "" if drawn is None else read_regions(drawn).text
+    regions = "" if drawn is None else read_regions(drawn, corner_l0(view.slide, run.config.origin)).text
     with new_store(outputs.unfinished, identity, tissue, run.config.tile_px, provenance, regions):
         if stains is not None:
             provenance["stains"] = asdict(StainScale.of(stains.result()))

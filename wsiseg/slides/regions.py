@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.affinity import translate
 
 from wsiseg.errors import UsageError
 from wsiseg.slides.facts import one_line
@@ -139,8 +140,15 @@ def regions_file(given: str, names: Sequence[str]) -> str | None:
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def read_regions(path: str) -> Regions:
+def read_regions(path: str, origin_l0: tuple[int, int] = (0, 0)) -> Regions:
     """Read the annotations of a GeoJSON file, as QuPath exports them; what is no area is left out.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    origin_l0 : (int, int)
+        The point on the slide that its coordinates count from, in level-0 pixels (x, y).
 
     Raises
     ------
@@ -159,7 +167,9 @@ def read_regions(path: str) -> Regions:
         raise UsageError(f"{path}: cannot be read as regions: {one_line(error)}") from error
     if not regions:
         raise UsageError(f"{path}: holds no area; export annotations from QuPath as GeoJSON")
-    return regions
+    if origin_l0 == (0, 0):
+        return regions
+    return Regions([replace(region, shape=translate(region.shape, *origin_l0)) for region in regions])
 
 
 def parse_regions(text: str) -> Regions:

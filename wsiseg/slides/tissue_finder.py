@@ -38,7 +38,7 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float, mask_origi
     slide_mpp : float
         Micrometres per level-0 pixel.
     mask_origin : {"slide", "scan"}
-        Whose corner coordinates in a GeoJSON mask count from.
+        Whose corner coordinates in a GeoJSON mask or in regions count from.
 
     Returns
     -------
@@ -55,12 +55,12 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float, mask_origi
     """
     scale_l0 = max(1.0, config.mpp / slide_mpp)
     given: Tissue | None = None
+    origin_l0 = corner_l0(slide, mask_origin)
     if config.regions is not None:
         margin_px = math.ceil(MARGIN_UM / (scale_l0 * slide_mpp))
-        given = read_regions(config.regions).tissue(slide.dimensions, scale_l0, margin_px)
+        given = read_regions(config.regions, origin_l0).tissue(slide.dimensions, scale_l0, margin_px)
     elif config.mask is not None:
-        scan = slide.facts.bounds if mask_origin == "scan" else None
-        given = read_mask(config.mask, slide.dimensions, scale_l0, (scan or (0, 0))[:2])
+        given = read_mask(config.mask, slide.dimensions, scale_l0, origin_l0)
     elif not config.detect:
         given = everywhere(slide)
     # a small image needs finer mask pixels, or its mask would be a handful of them; a long and thin one not
@@ -80,6 +80,12 @@ def find_tissue(slide: Slide, config: TissueConfig, slide_mpp: float, mask_origi
     lost = ~overview.known
     remarks = remarks or odd_looks(overview.rgb, overview.known, has_tissue)
     return Tissue(found.mask | lost, overview.scale_l0, found.core | lost, remarks)
+
+
+def corner_l0(slide: Slide, origin: str) -> tuple[int, int]:
+    """Return the point that coordinates count from, (x, y) on the slide: its corner, or that of its scan."""
+    x, y = (slide.facts.bounds or (0, 0))[:2] if origin == "scan" else (0, 0)
+    return x, y
 
 
 def whole_tissue(slide: Slide, config: TissueConfig, computed: Tissue, slide_mpp: float) -> Tissue:
