@@ -17,7 +17,7 @@ from wsiseg.config import PredictConfig, TissueConfig
 from wsiseg.evaluation.label_outlines import read_geojson
 from wsiseg.machine.marks import is_ours
 from wsiseg.slides import open_slide
-from wsiseg.slides.openslide_reader import _bounds, _offset
+from wsiseg.slides.openslide_reader import _bounds, _focus, _offset
 from wsiseg.slides.tissue_finder import find_tissue
 from wsiseg.slides.tissue_mask import read_mask
 
@@ -39,6 +39,16 @@ def test_a_scan_that_does_not_begin_at_the_corner_is_warned_of() -> None:
 def test_no_bounds_and_bounds_at_the_corner_are_not() -> None:
     assert _bounds({}) is None
     assert _offset(None) == _offset(_bounds(said(0, 0, 1200, 1000))) == ()
+
+
+def test_focus_levels_of_an_mrxs_are_said() -> None:
+    named = {"mirax.HIERARCHICAL.HIER_0_NAME": "Slide zoom level", "mirax.HIERARCHICAL.HIER_0_COUNT": "10"}
+    assert _focus(named) == ()
+    named |= {"mirax.HIERARCHICAL.HIER_2_NAME": "Microscope focus level"}
+    assert _focus(named | {"mirax.HIERARCHICAL.HIER_2_COUNT": "1"}) == ()
+    assert _focus(named | {"mirax.HIERARCHICAL.HIER_2_COUNT": "7"}) == (
+        "it has 7 focus levels; only the first is read",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ class OpenSlideSlide(Slide):
             tuple(handle.level_dimensions[k] for k in self._levels),
             _statements(properties, vendor, layout),
             properties,
-            tuple(dict.fromkeys((*warnings, *left_out, *_offset(_bounds(properties))))),
+            tuple(dict.fromkeys((*warnings, *left_out, *_focus(properties), *_offset(_bounds(properties))))),
             bounds=_bounds(properties),
             refusal=refusal,
         )
@@ -231,6 +231,15 @@ def _statements(
         power = Statement.of_power(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
         said = said if power is None else (*said, power)
     return said
+
+
+def _focus(properties: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the remark that an MRXS with several focus levels deserves, of which OpenSlide reads one."""
+    for key, name in properties.items():
+        count = properties.get(f"{key.removesuffix('_NAME')}_COUNT", "1")
+        if key.startswith("mirax.") and "focus" in name.lower() and count.isdigit() and int(count) > 1:
+            return (f"it has {count} focus levels; only the first is read",)
+    return ()
 
 
 def _offset(bounds: tuple[int, int, int, int] | None) -> tuple[str, ...]:
