@@ -25,6 +25,7 @@ COMMANDS = {
     "view": "View a slide and its nuclei in a browser.",
     "report": "Rebuild the report of an output folder.",
     "export": "Rewrite GeoJSON and Parquet from a store.",
+    "types": "Sort nuclei into types.",
     "demo": "Generate a slide with known nuclei and segment it.",
     "doctor": "Check what works on this machine and how to fix the rest.",
 }

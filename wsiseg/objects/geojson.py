@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip as gzip_module
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -64,7 +65,12 @@ def nucleus_uuids(fingerprint: str, ids: NDArray[np.integer]) -> NDArray[np.byte
     return cast("NDArray[np.bytes_]", np.ascontiguousarray(text).view("S36").ravel())
 
 
-def features(table: pa.Table, fingerprint: str = "", origin_l0: tuple[int, int] = (0, 0)) -> pa.Array:
+def features(
+    table: pa.Table,
+    fingerprint: str = "",
+    origin_l0: tuple[int, int] = (0, 0),
+    colours: Mapping[str, tuple[int, int, int]] | None = None,
+) -> pa.Array:
     """Return one line of GeoJSON text per row, each starting with a comma and a line end.
 
     Parameters
@@ -75,6 +81,8 @@ def features(table: pa.Table, fingerprint: str = "", origin_l0: tuple[int, int] 
         Fingerprint of the slide; part of the ids.
     origin_l0 : (int, int)
         Where coordinates count from, in level-0 pixels (x, y).
+    colours : mapping of str to (int, int, int), optional
+        Colour of each class that is named in the column ``class``; without it all are nuclei.
 
     Returns
     -------
@@ -83,18 +91,33 @@ def features(table: pa.Table, fingerprint: str = "", origin_l0: tuple[int, int] 
     """
     ids = table["id"].to_numpy()
     geometry = geometry_texts(table["geometry"].combine_chunks(), origin_l0)
-    classification = json.dumps({"name": "Nucleus", "color": COLOR}, separators=(",", ":"))
+    classification = _classifications(table, colours or {})
     parts: list[pa.Array | str] = [
         ',\n{"type":"Feature","id":"',
         pa.array(nucleus_uuids(fingerprint, ids).astype("U36")),
         '","geometry":',
         geometry,
-        f',"properties":{{"objectType":"detection","classification":{classification},"measurements":{{',
+        ',"properties":{"objectType":"detection","classification":',
+        classification,
+        ',"measurements":{',
     ]
     for column, (name, decimals) in MEASUREMENTS.items():
         lead = ("" if column == "id" else ",") + json.dumps(name, ensure_ascii=False) + ":"
         parts.append(_measurement(table[column].combine_chunks(), lead, decimals))
     return pc.binary_join_element_wise(*parts, "}}}", "")
+
+
+def _classifications(table: pa.Table, colours: Mapping[str, tuple[int, int, int]]) -> pa.Array | str:
+    """Return QuPath's class of each row as JSON text."""
+
+    def text(name: str, colour: tuple[int, int, int]) -> str:
+        return json.dumps({"name": name, "color": colour}, separators=(",", ":"), ensure_ascii=False)
+
+    if not colours:
+        return text("Nucleus", COLOR)
+    coded = table["class"].combine_chunks().dictionary_encode()
+    texts = [text(name, colours[name]) for name in coded.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(coded.indices)
 
 
 def _measurement(column: pa.Array, lead: str, decimals: int) -> pa.Array:
@@ -127,6 +150,8 @@ class GeoJSONWriter:
         does not begin at the slide's corner.
     origin : {"slide", "scan"}
         Whose corner coordinates count from.
+    colours : mapping of str to (int, int, int), optional
+        Of the classes, see `features`.
 
     Attributes
     ----------
@@ -142,6 +167,7 @@ class GeoJSONWriter:
         split: int | None = None,
         scan_l0: tuple[int, int, int, int] | None = None,
         origin: str = "slide",
+        colours: Mapping[str, tuple[int, int, int]] | None = None,
     ) -> None:
         ending = ".geojson.gz" if gzip else ".geojson"
         self.path = Path(path)
@@ -152,6 +178,7 @@ class GeoJSONWriter:
         self.gzip = gzip
         self.split = split
         self.fingerprint = fingerprint
+        self.colours = colours
         self.paths: list[Path] = []
         has_offset = scan_l0 is not None and scan_l0[:2] != (0, 0)
         self._head = geojson_head(scan_l0, origin) if scan_l0 and has_offset else GEOJSON_HEAD
@@ -188,7 +215,7 @@ class GeoJSONWriter:
                 self._open_part()
                 continue
             rows = whole.slice(begin, room)
-            self._append(features(rows, self.fingerprint, self._origin_l0))
+            self._append(features(rows, self.fingerprint, self._origin_l0, self.colours))
             self._in_part += rows.num_rows
             begin += rows.num_rows
 

@@ -184,6 +184,7 @@ def _described(store: SlideStore, numbers: SlideNumbers) -> dict[str, Any]:
         "failed_tiles": failed,
         "tiles": tiles,
         "regions": summary.get("regions") or [],
+        "types": summary.get("types") or [],
         "stages": _stages(summary.get("stage_seconds") or {}),
         "facts": [
             ("Slide", told.get("slide", "")),

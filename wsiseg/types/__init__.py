@@ -1,0 +1,1 @@
+"""Types of nuclei, from the numbers in their tables."""
