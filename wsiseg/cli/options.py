@@ -138,8 +138,8 @@ def tissue_options(function: F) -> F:
     """Add --tissue-mask, --no-tissue and --accept-odd."""
     function = click.option(
         "--accept-odd", is_flag=True,
-        help="Take slides that are refused for looking like no H&E (fluorescence, inverted) or for lacking "
-        "their original level.",
+        help="Process slides that would be refused: those that do not look like H&E (fluorescence, inverted) "
+        "or lack their original level.",
     )(function)  # fmt: skip
     function = click.option(
         "--tissue-mask", type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -181,8 +181,8 @@ def _objects_options(
     )(function)  # fmt: skip
     function = click.option(
         "--origin", type=click.Choice(["slide", "scan"]), default="slide",
-        help="Where coordinates in GeoJSON count from, where a slide's scan does not begin at its corner: "
-        "the corner of the slide, or of the scan, as QuPath counts.",
+        help="Corner from which coordinates in GeoJSON count: the slide's, or its scan's, as in QuPath. They "
+        "differ where the scan covers only a part of the slide.",
     )(function)  # fmt: skip
     function = click.option("--gzip", is_flag=True, help="Compress the GeoJSON (.geojson.gz).")(function)
     function = click.option(
