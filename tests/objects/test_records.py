@@ -9,7 +9,7 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.measure import regionprops
 
 from wsiseg.config import ObjectsConfig
-from wsiseg.objects.records import ALL_RECORDS, RECORDS, describe
+from wsiseg.objects.records import ALL_RECORDS, RECORDS, describe, shapes
 from wsiseg.objects.segment import segment
 from wsiseg.objects.texture import TEXTURES
 from wsiseg.tiles import Box, Grid
@@ -150,6 +150,18 @@ def test_disc_is_round_and_two_thirds_ellipse_is_not():
     assert table["major_axis_um"][1].as_py() == pytest.approx(15, rel=0.02)
     assert table["minor_axis_um"][1].as_py() == pytest.approx(7.5, rel=0.02)
     assert table["perimeter_um"][0].as_py() == pytest.approx(2 * np.pi * 5, rel=0.02)
+
+
+def test_shapes_are_those_of_the_records():
+    confidence = blobs(300, 340, 40, 14, 1)
+    frame, config = Box(0, 0, 340, 300), ObjectsConfig()
+    for core in (frame, Box(50, 60, 180, 200), Box(0, 0, 1, 1)):
+        found = segment(reader(confidence), core, frame, 0.25, config, 0.5)
+        rows = describe(found, None, 0.25, 1.0, config)
+        for name, column in zip(
+            ("area_um2", "solidity", "mean_confidence"), shapes(found, 0.25, config), strict=True
+        ):
+            np.testing.assert_array_equal(column, rows[name].to_numpy())
 
 
 def test_empty_core_has_the_schema_and_stain_may_be_missing():

@@ -13,7 +13,7 @@ from wsiseg.config import ObjectsConfig
 from wsiseg.errors import SlideError
 from wsiseg.inference.kernel import Kernel
 from wsiseg.network.model import ModelInfo
-from wsiseg.objects.threshold import suited_threshold
+from wsiseg.objects.threshold import are_few, suited_threshold
 from wsiseg.slides.sampling import sample_boxes
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.view import SlideView
@@ -76,8 +76,12 @@ def own_threshold(
     with ThreadPoolExecutor(kernel.threads) as pool:
         boxes = sample_boxes(view, tissue, WINDOWS, WINDOW_PX)
         windows = [seen for seen in pool.map(read, boxes) if seen is not None]
-        found = list(pool.map(confidence, product(range(TURNS), windows)))
-        turns = [found[k * len(windows) : (k + 1) * len(windows)] for k in range(TURNS)]
+        as_it_lies = list(pool.map(confidence, product([0], windows)))
+        if are_few(as_it_lies, view.mpp, config, usual):
+            return usual
+        turned = list(pool.map(confidence, product(range(1, TURNS), windows)))
+        others = [turned[k : k + len(windows)] for k in range(0, len(turned), len(windows))]
+        turns = [as_it_lies, *others]
         return suited_threshold(turns, view.mpp, config, usual, pool.map)
 
 

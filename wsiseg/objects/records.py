@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +13,15 @@ from wsiseg.config import STAIN_OD_AT_255, ObjectsConfig
 from wsiseg.objects.feret import feret_px
 from wsiseg.objects.intensity import boundary_contrast, intensity_counts, spread
 from wsiseg.objects.measures import axes_px, lengths_px, orientation_deg, pixel_sums
-from wsiseg.objects.outlines import bounding_boxes, trace
-from wsiseg.objects.polygons import on_grid, valid_polygons
+from wsiseg.objects.outlines import Rings, bounding_boxes, trace
+from wsiseg.objects.polygons import Polygons, on_grid, valid_polygons
 from wsiseg.objects.segment import Read, Segmented
 from wsiseg.objects.simplify import simplified
 from wsiseg.objects.texture import TEXTURES, textures
 from wsiseg.tiles import Box
 
 TINY = np.finfo(np.float64).tiny
+Column = NDArray[np.float32]
 
 UNITS = {
     "marker_row": "px of the frame",
@@ -102,6 +104,67 @@ def records_schema(measurements: str, with_region: bool = False) -> pa.Schema:
     return schema.append(REGION) if with_region else schema
 
 
+class Traced(NamedTuple):
+    """Boxes, pixel sums (see `SUMS`), simplified outlines in pixels of the window, polygons in level 0."""
+
+    boxes: NDArray[np.int32]
+    sums: NDArray[np.int64]
+    smooth: Rings
+    outlines: Polygons
+
+    @property
+    def solidity(self) -> NDArray[np.float64]:
+        """Area over that of the convex hull, of each polygon."""
+        return self.outlines.area_l0 / np.maximum(self.outlines.hull_area_l0, TINY)
+
+    @property
+    def mean_confidence(self) -> NDArray[np.float64]:
+        """Mean confidence of each nucleus, 0 to 1."""
+        found: NDArray[np.float64] = self.sums[:, 6] / (255 * self.sums[:, 0])
+        return found
+
+
+def _traced(
+    segmented: Segmented, haematoxylin: Read | None, mpp: float, scale_l0: float, config: ObjectsConfig
+) -> Traced:
+    """Return what all measurements of the owned nuclei start from."""
+    window, owned, labels = segmented.window, segmented.owned, segmented.window_labels
+    half = np.empty((0, 0), np.uint8) if haematoxylin is None else haematoxylin(window.halved())
+    boxes = bounding_boxes(labels, len(owned))
+    sums = pixel_sums(
+        labels, owned, boxes, segmented.markers, segmented.confidence, half, (window.y0, window.x0)
+    )
+    exact = trace(labels, owned, boxes)
+    smooth = simplified(exact, sums[:, 0], max(config.simplify_um, 0.125) / mpp)
+    origin = (window.x0, window.y0)
+    wanted_l0 = on_grid(smooth if config.simplify_um > 0 else exact, origin, segmented.frame, scale_l0)
+    outlines = valid_polygons(wanted_l0, lambda: on_grid(exact, origin, segmented.frame, scale_l0))
+    return Traced(boxes, sums, smooth, outlines)
+
+
+def shapes(segmented: Segmented, mpp: float, config: ObjectsConfig) -> tuple[Column, Column, Column]:
+    """Return area in um2, solidity and mean confidence as `describe` has them, and measure nothing else.
+
+    Parameters
+    ----------
+    segmented : Segmented
+        The nuclei of one core, at a scale of 1.
+    mpp : float
+        Resolution of the frame in micrometres per pixel.
+    config : ObjectsConfig
+        How outlines are simplified.
+
+    Returns
+    -------
+    area_um2, solidity, mean_confidence : ndarray of float32, (owned nuclei,)
+    """
+    if not segmented.owned.any():
+        return (np.zeros(0, np.float32),) * 3
+    traced = _traced(segmented, None, mpp, 1.0, config)
+    area_um2, solidity, confidence = traced.sums[:, 0] * mpp**2, traced.solidity, traced.mean_confidence
+    return area_um2.astype(np.float32), solidity.astype(np.float32), confidence.astype(np.float32)
+
+
 def describe(
     segmented: Segmented,
     haematoxylin: Read | None,
@@ -136,31 +199,15 @@ def describe(
         rounding. The perimeter is the length of the simplified outline, circularity 4 pi area / perimeter^2
         (at most 1).
     """
-    window, owned = segmented.window, segmented.owned
+    owned = segmented.owned
     schema = RECORDS if planes is None else ALL_RECORDS
     if not owned.any():
         return schema.empty_table()
-    empty = np.empty((0, 0), np.uint8)
-    half = empty if haematoxylin is None else haematoxylin(window.halved())
-    labels = segmented.window_labels
-    boxes = bounding_boxes(labels, len(owned))
-    sums = pixel_sums(
-        labels,
-        owned,
-        boxes,
-        segmented.markers,
-        segmented.confidence,
-        half,
-        (window.y0, window.x0),
-    )
+    traced = _traced(segmented, haematoxylin, mpp, scale_l0, config)
+    boxes, sums, smooth, outlines = traced
     area_px = sums[:, 0]
-    exact = trace(labels, owned, boxes)
-    smooth = simplified(exact, area_px, max(config.simplify_um, 0.125) / mpp)
     perimeter_um = lengths_px(smooth, len(area_px)) * mpp
     longest, shortest = feret_px(smooth, len(area_px))
-    origin = (window.x0, window.y0)
-    wanted_l0 = on_grid(smooth if config.simplify_um > 0 else exact, origin, segmented.frame, scale_l0)
-    outlines = valid_polygons(wanted_l0, lambda: on_grid(exact, origin, segmented.frame, scale_l0))
 
     markers = segmented.markers[owned]
     centroid_y = markers[:, 0] + sums[:, 1] / area_px + 0.5
@@ -183,8 +230,8 @@ def describe(
         "orientation_deg": orientation_deg(sums),
         "feret_max_um": longest * mpp,
         "feret_min_um": shortest * mpp,
-        "solidity": outlines.area_l0 / np.maximum(outlines.hull_area_l0, TINY),
-        "mean_confidence": sums[:, 6] / (255 * area_px),
+        "solidity": traced.solidity,
+        "mean_confidence": traced.mean_confidence,
         "haematoxylin_mean": pa.nulls(len(area_px))
         if haematoxylin is None
         else STAIN_OD_AT_255 * sums[:, 7] / (255 * area_px),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.objects.certainty import is_certain
-from wsiseg.objects.records import describe
+from wsiseg.objects.records import shapes
 from wsiseg.objects.segment import segment_whole
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
@@ -77,18 +77,23 @@ def suited_threshold(
     float
         In whole thousandths.
     """
+    if not turns or are_few(turns[0], mpp, config, usual):
+        return usual
     tried = sorted({usual, *THRESHOLDS})
     asked = list(product(range(len(turns)), tried))
     measured = spread(lambda each: convexity(turns[each[0]], mpp, config, each[1]), asked)
     found = dict(zip(asked, measured, strict=True))
-    number = found[0, usual].nuclei if turns else 0
-    if number <= LEAST_NUCLEI:
-        return usual
+    number = found[0, usual].nuclei
     mean = _mean_threshold([[found[turn, t] for turn in range(len(turns))] for t in tried], tried, usual)
     certain = np.array([[found[turn, t].certain for t in tried] for turn in range(len(turns))], float)
     suited = _as_many(certain, np.array(tried), mean)
     share = min(1.0, number / LEAST_NUCLEI - 1)
     return round(float(usual + share * (suited - usual)), 3)
+
+
+def are_few(windows: Windows, mpp: float, config: ObjectsConfig, usual: float) -> bool:
+    """Whether the nuclei in the windows are too few to tell more than chance."""
+    return convexity(windows, mpp, config, usual).nuclei <= LEAST_NUCLEI
 
 
 def _mean_threshold(found: Sequence[Sequence[Convexity]], tried: Sequence[float], usual: float) -> float:
@@ -143,13 +148,9 @@ def _as_many(certain: NDArray[np.float64], tried: NDArray[np.float64], mean: flo
 
 def convexity(windows: Windows, mpp: float, config: ObjectsConfig, threshold: float) -> Convexity:
     """Return how convex the nuclei in some windows are at a threshold, see `suited_threshold`."""
-    tables = [
-        describe(segment_whole(window, mpp, config, threshold), None, mpp, 1.0, config) for window in windows
-    ]
-    area, solidity, confidence = (
-        np.concatenate([np.zeros(0), *(table[name].to_numpy() for table in tables)])
-        for name in ("area_um2", "solidity", "mean_confidence")
-    )
+    nothing = (np.zeros(0), np.zeros(0), np.zeros(0))
+    found = [shapes(segment_whole(window, mpp, config, threshold), mpp, config) for window in windows]
+    area, solidity, confidence = map(np.concatenate, zip(nothing, *found, strict=True))
     whole = float(area.sum())
     if not whole:
         return Convexity(0.0, 0.0, 0.0, 0, 0)
