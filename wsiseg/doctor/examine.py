@@ -19,7 +19,7 @@ NEEDED = {
     "imagecodecs": "imagecodecs", "tifffile": "tifffile", "fsspec": "fsspec", "safetensors": "safetensors",
     "dask": "dask", "distributed": "distributed", "defusedxml": "defusedxml", "rich": "rich",
     "matplotlib": "matplotlib", "torch": "torch", "jinja2": "jinja2", "starlette": "starlette",
-    "uvicorn": "uvicorn", "pandas": "pandas",
+    "uvicorn": "uvicorn", "pandas": "pandas", "sklearn": "scikit-learn",
     "numcodecs": "numcodecs", "google_crc32c": "google-crc32c", "click": "click",
 }  # fmt: skip
 # For s3:// and https:// slides; the extra `cloud` installs them.

@@ -191,10 +191,10 @@ def marked_jpeg(data: bytes) -> bytes:
 
 
 def _is_geojson(file: IO[bytes]) -> bool:
-    head = file.readline(_HEAD_BYTES)
-    if head != GEOJSON_HEAD and not _SHIFTED_HEAD.fullmatch(head):
+    # Files in buckets cannot read a line of a limited length.
+    head, end, rest = file.read(_HEAD_BYTES).partition(b"\n")
+    if head + end != GEOJSON_HEAD and not _SHIFTED_HEAD.fullmatch(head + end):
         return False
-    rest = file.read(64)
     return rest == GEOJSON_TAIL or bool(_FIRST_FEATURE.match(rest))
 
 
