@@ -15,13 +15,13 @@ import warm_predict
 from command_line import command_environment
 from killing import Killer, Stamps, stamps
 from outputs import digests, predicted
+from warm_predict import WORKERS, predict
 
 from wsiseg.synthetic import SyntheticSlide, write_synthetic
 
 pytestmark = pytest.mark.slow
 
 KILLS = 24
-WORKERS = 2
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,6 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A slide of four network blocks and 35 tiles of 256 px."""
     scene = SyntheticSlide(1700, 1200, seed=8, tissue_share=0.8, pen=False, stain_variation=0.0)
     return write_synthetic(tmp_path_factory.mktemp("slides") / "slide.svs", scene, levels=(4,), workers=1)
-
-
-def predict(slide: Path, out: Path, model: Path) -> None:
-    (report,) = predicted(slide, out, model, tile_px=256, workers=WORKERS)
-    assert report.state in ("done", "skipped"), report.cause
 
 
 class Watched:

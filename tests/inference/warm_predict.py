@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2  # noqa: F401
 import numpy as np
-import outputs  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import zarr.storage  # noqa: F401
+from outputs import predicted
 
 from wsiseg.config import ObjectsConfig
 from wsiseg.network.appearance import rgb_table
@@ -14,6 +16,14 @@ from wsiseg.network.engine import make_engine
 from wsiseg.network.model import load_model
 from wsiseg.objects.records import describe
 from wsiseg.objects.segment import segment_whole
+
+WORKERS = 2
+
+
+def predict(slide: Path, out: Path, model: Path) -> None:
+    """Predict a slide; in a module of its own, since test files cannot be imported in other processes."""
+    (report,) = predicted(slide, out, model, tile_px=256, workers=WORKERS)
+    assert report.state in ("done", "skipped"), report.cause
 
 
 def find_one() -> None:

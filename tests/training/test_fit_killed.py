@@ -7,22 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fitting
 import pytest
 import warm_fit
 from killing import Killer
+from warm_fit import fit
 
-from wsiseg.training.config import TrainingConfig, from_json
+from wsiseg.training.config import TrainingConfig
 from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-
-
-def fit(images: Path, out: Path, config: dict[str, Any]) -> None:
-    fitting.fit(images, out, from_json(config))
 
 
 def models(out: Path) -> dict[str, bytes]:
