@@ -26,6 +26,8 @@ from train_shipped_model import FREE, PACKAGED
 from wsiseg.network.fcnn import FCNN
 from wsiseg.network.model import Model, ModelInfo, load_model, save_model
 from wsiseg.training.guided.target_loss import GAP_REACH_UM, near_gaps
+from wsiseg.training.learner import follow
+from wsiseg.training.schedule import average_keeps
 
 WIDTH, SIDE_PX, BATCH = 16, 192, 4
 GAP_WEIGHT, CHANNELS = 4.0, (1.0, 0.4, 0.2, 0.2)
@@ -98,7 +100,7 @@ def trained(
         optimiser.zero_grad(set_to_none=True)
         loss_of(logits, targets, worth, stage.mpp).backward()
         optimiser.step()
-        follow(average, network, min(AVERAGE, (1 + step) / (10 + step)))
+        follow(average, network, average_keeps(AVERAGE, step))
     info = ModelInfo(
         mpp=stage.used_mpp, input="stains", adaptive=True, preset="large", seed=seed,
         training={
@@ -118,16 +120,6 @@ def loss_of(logits: torch.Tensor, targets: torch.Tensor, worth: torch.Tensor, mp
     shared = (worth * confidence * targets).sum((0, 2, 3))
     total = (worth * (confidence.square() + targets.square())).sum((0, 2, 3))
     return ((entropy + 1 - (2 * shared + 1) / (total + 1)) * torch.tensor(CHANNELS)).sum()
-
-
-def follow(average: FCNN, network: FCNN, keep: float) -> None:
-    """Move the average towards the weights."""
-    with torch.no_grad():
-        for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - keep)
-            else:
-                old.copy_(new)
 
 
 if __name__ == "__main__":

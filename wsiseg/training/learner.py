@@ -92,7 +92,7 @@ class Alone(Learner):
         done.loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         if state.average is not None:
-            _follow(state.average, state.network, average_keeps(config.average, place))
+            follow(state.average, state.network, average_keeps(config.average, place))
         return [done]
 
     def settle(self) -> None:
@@ -103,7 +103,7 @@ class Alone(Learner):
         return [self._repeat.validation.score(self._state.validated.eval(), self._repeat.device)]
 
 
-def _follow(average: FCNN, network: FCNN, keep: float) -> None:
+def follow(average: FCNN, network: FCNN, keep: float) -> None:
     """Move the average towards the weights."""
     with torch.no_grad():
         for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
