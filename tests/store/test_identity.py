@@ -23,6 +23,15 @@ def test_what_was_stored_is_the_same() -> None:
     assert MINE.differences(stored()) == []
 
 
+def test_a_store_from_before_there_was_a_choice_of_measurements_is_basic() -> None:
+    for choice, says in {
+        "basic": [],
+        "all": ["objects.measurements: 'basic' there, 'all' asked for"],
+    }.items():
+        now = replace(MINE, objects={**MINE.objects, "measurements": choice})
+        assert now.differences(stored()) == says
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -44,6 +44,9 @@ class Identity:
         """Return, as text, where a stored identity differs."""
         mine = _flat(json.loads(json.dumps(asdict(self))))
         theirs = _flat(stored)
+        if "objects.measurements" in mine:
+            # Stores from before there was a choice.
+            theirs.setdefault("objects.measurements", "basic")
         return [
             _HASHED.get(key)
             or f"{key}: {_in_words(theirs.get(key))} there, {_in_words(mine.get(key))} asked for"
