@@ -1,6 +1,6 @@
 """Draws the figures of docs/explanation/method.md from a training on generated slides.
 
-    python benchmarks/method_figures.py [--preset default] [--epochs 20] [--slides 20] [--work FOLDER]
+    python benchmarks/method_figures.py [--preset small] [--epochs 20] [--slides 20] [--work FOLDER]
 
 One repeat learns from generated images without a label; its figures 1 and 4, after those of Boserup & Selvan
 (2023), are written to docs/images. A training in FOLDER that was stopped goes on. Two minutes on a core;
@@ -27,7 +27,7 @@ SIDE_PX = 500
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--preset", default="default")
+    parser.add_argument("--preset", default="small")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--slides", type=int, default=20)
     parser.add_argument("--work", type=Path, help="kept; a temporary folder if left out")

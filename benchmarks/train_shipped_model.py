@@ -55,10 +55,10 @@ def main(data: Path, run: Path) -> None:
     both = listed(slides / "slides.csv", free + generated)
 
     prior = run.with_name(f"{run.name}-prior")
-    training = preset("default", jitter=JITTER, shift=SHIFT, **PRIOR)
+    training = preset("small", jitter=JITTER, shift=SHIFT, **PRIOR)
     wsiseg.fit([first], prior, config=FitConfig(training, threads=1))
     training = preset(
-        "default", jitter=JITTER, shift=SHIFT, consensus_crop_px=CROP_PX, consensus_gap_weight=GAP_WEIGHT
+        "small", jitter=JITTER, shift=SHIFT, consensus_crop_px=CROP_PX, consensus_gap_weight=GAP_WEIGHT
     )
     result = wsiseg.fit([both], run, config=FitConfig(training, prior=str(prior), threads=1))
     PACKAGED.parent.mkdir(exist_ok=True)

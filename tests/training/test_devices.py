@@ -47,7 +47,7 @@ def repeats_of(config: TrainingConfig) -> list[Repeat]:
     return [Repeat(n, config, nothing, nothing, ELSEWHERE, Path()) for n in range(2)]
 
 
-CONFIGS = [preset("default"), preset("paper"), preset("paper", similarity="cosine")]
+CONFIGS = [preset("small"), preset("paper"), preset("paper", similarity="cosine")]
 
 
 @pytest.mark.parametrize("config", CONFIGS)

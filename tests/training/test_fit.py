@@ -12,7 +12,9 @@ from fitting import fit
 
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.model import load_model
+from wsiseg.training.config import TrainingConfig
 from wsiseg.training.observer import FitObserver
+from wsiseg.training.presets import preset
 from wsiseg.training.reselect import reselect_run
 from wsiseg.training.run_folder import RunFolder
 
@@ -197,6 +199,58 @@ def test_an_interrupted_consensus_goes_on(images, led, tmp_path):
     fit(images, tmp_path / "run", replace(led, repeats=1))
     again = load_model(tmp_path / "run").info
     assert again.training["repeats"] == 1
+
+
+@pytest.fixture
+def taught() -> TrainingConfig:
+    """The preset `default` on small crops, for two steps."""
+    return preset(
+        "default", crop_px=64, patch_px=24, stride_px=12, batch_size=2, epoch_crops=4, epochs=1, generated=0.0
+    )
+
+
+def test_a_fitted_model_is_compared_with_the_one_it_started_from(images, taught, tmp_path):
+    heard = Heard()
+    result = fit(images, tmp_path / "run", taught, observer=heard)
+    assert result.comparison is not None
+    assert result.comparison.other == "large"
+    assert result.comparison.keeps_fitted
+    assert "comparing with the model large" in heard.messages
+    model = load_model(tmp_path / "run")
+    assert (model.width, model.info.mpp, model.info.preset) == (16, 0.35, "default")
+    assert model.sha256 == result.comparison.fitted_sha256
+    assert load_model(tmp_path / "run" / "prior").sha256 == load_model("large").sha256
+    assert "these slides" in result._repr_html_()
+    # what is known is not computed twice
+    heard = Heard()
+    assert fit(images, tmp_path / "run", taught, observer=heard).comparison == result.comparison
+    assert "comparing with the model large" not in heard.messages
+
+
+def test_a_model_that_training_ruined_gives_way_to_the_prior(images, taught, tmp_path):
+    ruined = replace(taught, learning_rate=0.9, schedule="constant", average=0.0, epochs=2)
+    result = fit(images, tmp_path / "run", ruined)
+    assert result.comparison is not None
+    assert not result.comparison.keeps_fitted
+    assert result.choice.by == "prior"
+    assert "--select 1:0" in str(result.choice)
+    large = load_model("large")
+    assert load_model(tmp_path / "run").sha256 == large.sha256
+    reselect_run(tmp_path / "run", "1:0")
+    assert load_model(tmp_path / "run").sha256 != large.sha256
+    # whoever selects has decided
+    assert fit(images, tmp_path / "run", ruined).choice.by == "user"
+    assert load_model(tmp_path / "run").sha256 != large.sha256
+
+
+class Heard(FitObserver):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 class Stop(FitObserver):

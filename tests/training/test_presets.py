@@ -26,10 +26,10 @@ def test_settings_that_are_none_keep_the_preset():
 
 
 def test_fewer_epochs_are_fewer_for_the_consensus_too():
-    whole = preset("default")
-    half = preset("default", epochs=whole.epochs // 2)
+    whole = preset("small")
+    half = preset("small", epochs=whole.epochs // 2)
     assert half.consensus_epochs == whole.consensus_epochs // 2
-    assert preset("default", epochs=1, consensus_epochs=7).consensus_epochs == 7
+    assert preset("small", epochs=1, consensus_epochs=7).consensus_epochs == 7
 
 
 def test_unknown_preset_and_setting():
@@ -41,7 +41,7 @@ def test_unknown_preset_and_setting():
 
 @pytest.mark.parametrize(("room_px", "side", "batch"), [(4000, 288, 2), (200, 200, 4), (100, 160, 6)])
 def test_the_consensus_sees_as_large_crops_as_there_is_room_for(room_px: int, side: int, batch: int):
-    config = preset("default")
+    config = preset("small")
     own = consensus_config(config, room_px)
     assert (own.crop_px, own.batch_size) == (side, batch)
     assert own.epoch_crops / own.batch_size == config.epoch_crops / config.batch_size
@@ -49,9 +49,9 @@ def test_the_consensus_sees_as_large_crops_as_there_is_room_for(room_px: int, si
     assert own.batch_size * own.crop_px**2 == pytest.approx(config.batch_size * config.crop_px**2, rel=0.1)
 
 
-def test_only_the_consensus_of_the_default_weighs_gaps():
-    assert (preset("default").gap_weight, preset("paper").gap_weight) == (0, 0)
-    assert consensus_config(preset("default")).gap_weight == 4
-    assert consensus_config(preset("default", consensus_gap_weight=0.0)).gap_weight == 0
+def test_only_the_consensus_of_the_small_preset_weighs_gaps():
+    assert (preset("small").gap_weight, preset("paper").gap_weight) == (0, 0)
+    assert consensus_config(preset("small")).gap_weight == 4
+    assert consensus_config(preset("small", consensus_gap_weight=0.0)).gap_weight == 0
     with pytest.raises(UsageError, match="gap_weight = -1"):
-        preset("default", gap_weight=-1.0)
+        preset("small", gap_weight=-1.0)

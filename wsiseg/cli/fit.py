@@ -18,7 +18,8 @@ from wsiseg.training.presets import PRESETS
 @options.output_option(None, "The run folder; a run in it with the same settings and slides is resumed.")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="default",
-    help="default: guided by the stain, the most accurate; paper: Boserup & Selvan (2023) as published.",
+    help="default: the large model fitted to the slides, the most accurate; small: 7,372 parameters, three "
+    "times as fast in predict; paper: Boserup & Selvan (2023) as published.",
 )  # fmt: skip
 @click.option(
     "--repeats",
@@ -68,7 +69,7 @@ from wsiseg.training.presets import PRESETS
 )  # fmt: skip
 @click.option(
     "--prior", metavar="MODEL",
-    help="Model that votes with the repeats and from which their consensus starts; `none` for no model.  "
+    help="Model to start from and to learn from; `none` for no model (preset small).  "
     "[default: the model that ships]",
 )  # fmt: skip
 @click.option(
@@ -142,6 +143,8 @@ def command(
             observer=progress,
         )
     if options.verbosity(ctx) >= 0:
+        if result.comparison is not None:
+            click.echo(result.comparison)
         click.echo(f"model: {result.choice}")
         use = command_line("wsiseg", "predict", "SLIDES", "-m", output, "-o", "OUT")
         click.echo(f"see {output / 'report.html'}; use it: {use}")

@@ -163,13 +163,18 @@ def load_model(path: str | os.PathLike[str] | None = None) -> Model:
         If the file is absent, is no safetensors file of wsiseg, is of another architecture, or has weights
         that are not finite. Nothing in a file is ever unpickled or executed.
     """
-    shipped = SHIPPED[0] if path is None else os.fspath(path)
-    if shipped in SHIPPED and (path is None or not Path(path).exists()):
-        name = f"the model {shipped} that ships with wsiseg"
-        data = resources.files("wsiseg.network").joinpath("models", f"{shipped}.safetensors").read_bytes()
-    else:
-        name, data = _read_file(Path(shipped))
+    if path is None:
+        return shipped_model(SHIPPED[0])
+    if os.fspath(path) in SHIPPED and not Path(path).exists():
+        return shipped_model(os.fspath(path))
+    name, data = _read_file(Path(path))
     return parse_model(data, name)
+
+
+def shipped_model(name: str) -> Model:
+    """Return one of the models that ship with wsiseg, by its name in `SHIPPED`."""
+    data = resources.files("wsiseg.network").joinpath("models", f"{name}.safetensors").read_bytes()
+    return parse_model(data, f"the model {name} that ships with wsiseg")
 
 
 def parse_model(data: bytes, name: str) -> Model:

@@ -36,7 +36,7 @@ class StackedFCNN(nn.Module):
     def __init__(self, networks: Sequence[FCNN]) -> None:
         super().__init__()
         first = networks[0]
-        self.count, self.classes = len(networks), first.classes
+        self.count, self.classes, self._width = len(networks), first.classes, first.width
         self._shapes = {name: value.shape for name, value in first.named_parameters()}
         self._running = {name: value.shape for name, value in statistics(first)}
         self.rows = nn.Parameter(torch.stack([row_of(n.named_parameters()) for n in networks]))
@@ -47,7 +47,7 @@ class StackedFCNN(nn.Module):
         self._weights_now = self._pieces(self.rows, self._shapes)
         self._running_now = self._pieces(self.running, self._running)
         # Channels of one network lie together: (N, R x 3, H, W).
-        out = through(layers(self.classes), x.transpose(0, 1).flatten(1, 2), self._apply_layer)
+        out = through(layers(self.classes, self._width), x.transpose(0, 1).flatten(1, 2), self._apply_layer)
         return out.reshape(len(out), self.count, self.classes, *out.shape[2:]).transpose(0, 1)
 
     def logits_of_same(self, x: Tensor) -> Tensor:

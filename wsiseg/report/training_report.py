@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsiseg.command_text import command_line
+from wsiseg.network.fcnn import FCNN
+from wsiseg.network.model import load_model
 from wsiseg.report.charts import Curves, Series, curves
 from wsiseg.report.contact_sheet import TILES, Cell
 from wsiseg.report.legend import colours
@@ -26,6 +28,7 @@ from wsiseg.training.state import RepeatState, with_weights
 # Sides of the pictures in px, so that a report stays far below 5 MB however many repeats there are.
 TILE_PX, SMALL_TILE_PX, FEW_CELLS = 224, 144, 64
 FIGURE_PX = 320
+BESIDE_TILES = 4
 # Share of an epoch's patches that has the brightest colour; larger shares have it too.
 HIGHEST_SHARE = 0.5
 SHARE_TICKS = (0.0, 0.02, 0.1, 0.25, 0.5)
@@ -73,6 +76,8 @@ def write_report(
         slides=record.slides,
         failures=record.failures,
         predict_command=command_line("wsiseg", "predict", "SLIDES", "-m", run, "-o", "OUT"),
+        comparison=record.comparison,
+        beside=_beside(folder, record, states, samples),
         tiles=[_jpeg(tile, _tile_px(rows)) for tile in samples.pixels[:TILES]],
         rows=[_row(row, run, _tile_px(rows)) for row in rows],
         left_out=len(states) - len(shown),
@@ -92,6 +97,28 @@ def write_report(
         settings=json.dumps(config.to_json(), indent=2),
         report_command=command_line("wsiseg", "report", run),
     )
+
+
+def _beside(
+    folder: RunFolder, record: RunRecord, states: Mapping[int, RepeatState], samples: Samples
+) -> list[dict[str, Any]]:
+    """Return samples and what the fitted model and the one beside it see of them, a strip each."""
+    choice = record.choice
+    if record.comparison is None or choice is None:
+        return []
+    other = load_model(folder.prior)
+    fitted = with_weights(states[choice.repeat].kept(choice.channel))
+    shown = range(min(BESIDE_TILES, len(samples.pixels)))
+
+    def seen(network: FCNN, channel: int) -> list[str]:
+        maps = [samples.maps(network, tile)[channel] for tile in shown]
+        return [_jpeg(np.rint(255 * each).astype(np.uint8), TILE_PX) for each in maps]
+
+    return [
+        {"name": "Samples", "tiles": [_jpeg(samples.pixels[tile], TILE_PX) for tile in shown]},
+        {"name": "Fitted", "tiles": seen(fitted, choice.channel)},
+        {"name": f"The model {record.comparison.other}", "tiles": seen(other.network, other.info.channel)},
+    ]
 
 
 def _settings_of(config: TrainingConfig, choice: Choice) -> TrainingConfig:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from wsiseg.errors import UsageError
+from wsiseg.network.architecture import WIDTH, WIDTHS
 
 Sampler = Literal["entropy", "uniform", "probabilistic", "sentinel", "top"]
 Similarity = Literal["mse", "ce", "cosine", "mi", "kl"]
@@ -64,6 +65,8 @@ class TrainingConfig:
         What the network sees: colours, or each slide's stains on a common scale.
     classes : int
         K, the number of confidence maps.
+    width : int
+        Channels of every layer between image and maps: 8 as in the paper, or 16, 24 or 32.
     sampler : str
         How patches are drawn: entropy (the method), uniform, probabilistic, sentinel, top (ablation).
     similarity : str
@@ -114,8 +117,13 @@ class TrainingConfig:
         channel of the best score.
     repeats : int
         Networks trained from different initialisations; one is chosen.
+    taught : bool
+        Whether a repeat starts from the prior and its target is what the prior finds on the slides, instead
+        of starting from chance with what the stain shows.
     generated : float
         Share of the crops that are taken from generated tissue, whose nuclei are known.
+    glandular : float
+        Share of the generated crops that show glands, muscle or loose stroma instead of nests.
     consensus_epochs : int
         Epochs of one more network of the same size, which learns what the repeats and the prior agree on; it
         becomes the model. 0 does without.
@@ -135,6 +143,7 @@ class TrainingConfig:
     mpp: float = 0.25
     input: Literal["rgb", "stains"] = "rgb"
     classes: int = 4
+    width: int = WIDTH
     sampler: Sampler = "entropy"
     similarity: Similarity = "mse"
     inter: Inter = "log"
@@ -164,7 +173,9 @@ class TrainingConfig:
     invert: bool = True
     takes_last: bool = False
     repeats: int = 10
+    taught: bool = False
     generated: float = 0.0
+    glandular: float = 0.0
     consensus_epochs: int = 0
     consensus_crop_px: int = 0
     consensus_generated: float = 0.0
@@ -176,6 +187,7 @@ class TrainingConfig:
         checks = {
             "mpp": 0.01 <= self.mpp <= 20,
             "classes": 1 <= self.classes <= 64,
+            "width": self.width in WIDTHS,
             "input": self.input in ("rgb", "stains"),
             "sampler": self.sampler in SAMPLERS,
             "similarity": self.similarity in SIMILARITIES,
@@ -201,6 +213,8 @@ class TrainingConfig:
             "validation_crops": self.validation_crops >= 1,
             "validation_px": 32 <= self.validation_px <= 4096,
             "threshold": 0 < self.threshold < 1,
+            "taught": not self.taught or (self.target.weight > 0 and self.consensus_epochs == 0),
+            "glandular": 0 <= self.glandular <= 1,
             "consensus_epochs": self.consensus_epochs == 0 or self.target.weight > 0,
             "generated": self.generated == 0 or (0 <= self.generated <= 1 and self.target.weight > 0),
             "consensus_crop_px": 0 <= self.consensus_crop_px <= 4096,

@@ -18,7 +18,9 @@ from wsiseg.errors import StoreError, UsageError
 from wsiseg.machine.allocator import give_back
 from wsiseg.machine.replacing import write_output
 from wsiseg.network.device import resolve_device
+from wsiseg.network.model import Model, serialise
 from wsiseg.slides.sources import SlideSource
+from wsiseg.training.comparison import Comparison, compare
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.fit_config import FitConfig
 from wsiseg.training.fit_result import FitResult
@@ -26,6 +28,7 @@ from wsiseg.training.guided.consensus import consensus_maker, stain_maker
 from wsiseg.training.guided.fields import Fields, Maker, standing_for
 from wsiseg.training.guided.generated import GeneratedFields
 from wsiseg.training.guided.prior import Prior, find_prior
+from wsiseg.training.guided.teacher import teacher_maker
 from wsiseg.training.learner import Repeat
 from wsiseg.training.metrics import metrics_rows, write_metrics
 from wsiseg.training.observer import FitObserver, InTurn
@@ -34,7 +37,7 @@ from wsiseg.training.reproducible import reproducible
 from wsiseg.training.reselect import read_states
 from wsiseg.training.run_folder import RunFolder
 from wsiseg.training.run_record import RunRecord, check_same, check_versions, identity
-from wsiseg.training.selection import Choice, choice_of, choose, selected, versions, write_model
+from wsiseg.training.selection import choice_of, choose, selected, versions, write_model
 from wsiseg.training.side_by_side import repeats_at_once, train_repeats
 from wsiseg.training.sources import OpenViews, TrainingSource, usable_sources
 from wsiseg.training.state import RepeatState
@@ -86,6 +89,7 @@ def fit_slides(
             device=str(device),
             versions={**versions(), "python": platform.python_version()},
             select=config.select or (before.select if before else None),
+            comparison=before.comparison if before else None,
         )
         folder.write(record)
         with reproducible(record.threads), closing(OpenViews(training.mpp)) as views:
@@ -94,13 +98,14 @@ def fit_slides(
             )
             try:
                 states, finished = run.train()
-                choice = run.conclude(states, "finished" if finished else "stopped")
+                done = run.conclude(states, "finished" if finished else "stopped")
             except BaseException as stop:
                 # Ctrl-C or a signal, not an error.
                 if not isinstance(stop, Exception):
                     run.interrupted()
                 raise
-        return FitResult(folder.path, choice, tuple(failures), finished, states)
+        assert done.choice is not None
+        return FitResult(folder.path, done.choice, tuple(failures), finished, done.comparison, states)
 
 
 def _resumed(
@@ -151,12 +156,13 @@ class _FitRun:
         give_back()
         self._announce(validation)
         self._write_samples(validation)
-        stream = self._stream(config, stain_maker(config))
+        stream = self._stream(config, self._maker(config))
+        start = self.prior.weights if config.taught and self.prior is not None else None
         numbers = range(1, config.repeats + 1)
         jobs = self.config.jobs or repeats_at_once(config, self.device, self.record.threads)
         states = self._trained(
             {
-                n: Repeat(n - 1, config, stream, validation, self.device, self.folder.repeat(n))
+                n: Repeat(n - 1, config, stream, validation, self.device, self.folder.repeat(n), start)
                 for n in numbers
             },
             jobs,
@@ -173,6 +179,12 @@ class _FitRun:
         repeat = Repeat(len(numbers), config, stream, validation, self.device, self.folder.repeat(0), start)
         consensus = self._trained({0: repeat}, 1)
         return consensus | states, bool(consensus) and len(consensus[0].history) >= config.epochs
+
+    def _maker(self, config: TrainingConfig) -> Maker | None:
+        """Return what makes the target of the repeats."""
+        if config.taught and self.prior is not None:
+            return teacher_maker(config, self.prior)
+        return stain_maker(config)
 
     def _stream(self, config: TrainingConfig, maker: Maker | None) -> CropStream:
         workers = self.config.workers or min(MOST_WORKERS, self.record.threads + 1)
@@ -201,8 +213,8 @@ class _FitRun:
     def _has_time(self) -> bool:
         return self.deadline is None or time.monotonic() < self.deadline
 
-    def conclude(self, states: Mapping[int, RepeatState], outcome: str) -> Choice:
-        """Write everything derived from the states: models, metrics, run.json."""
+    def conclude(self, states: Mapping[int, RepeatState], outcome: str) -> RunRecord:
+        """Write everything derived from the states: models, metrics, run.json; return what that says."""
         if not states:
             raise UsageError(f"{self.folder.path}: no epoch was finished; give a larger --max-minutes")
         config = self.config.training
@@ -212,7 +224,8 @@ class _FitRun:
             self._write_repeat(number, state)
         select = self.record.select
         choice = selected(states, select) if select else choose(states, config.consensus_epochs)
-        write_model(self.folder.path, states[choice.repeat], choice, config)
+        model = write_model(self.folder.path, states[choice.repeat], choice, config)
+        comparison = self._compared(model) if outcome == "finished" else None
         dice = None
         if self.labels is not None and outcome != "interrupted":
             dice = labelled_dice(
@@ -224,8 +237,27 @@ class _FitRun:
                 self.labels,
                 self.views,
             )
-        self.folder.write(replace(self.record, state=outcome, choice=choice, dice_whole_images=dice))
-        return choice
+        if comparison is not None and choice.by in ("score", "consensus") and not comparison.keeps_fitted:
+            write_output(self.folder.model, self.folder.prior.read_bytes())
+            choice = replace(choice, by="prior")
+        record = replace(
+            self.record, state=outcome, choice=choice, dice_whole_images=dice, comparison=comparison
+        )
+        self.folder.write(record)
+        return record
+
+    def _compared(self, model: Model) -> Comparison | None:
+        """Compare the chosen model with the prior, unless that is known; keep the prior beside it."""
+        if self.prior is None:
+            return None
+        before, other = self.record.comparison, self.prior.model
+        if before is not None and (before.fitted_sha256, before.other_sha256) == (model.sha256, other.sha256):
+            return before
+        self.observer.message(f"comparing with the model {self.prior.name}")
+        self.folder.prior.parent.mkdir(exist_ok=True)
+        write_output(self.folder.prior, serialise(other.weights, other.info))
+        config = self.config.training
+        return compare(model, other, self.prior.name, self.sources, config.mpp, config.seed)
 
     def interrupted(self) -> None:
         """Leave a usable folder behind: the best model so far, if there is one."""

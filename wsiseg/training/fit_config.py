@@ -25,9 +25,9 @@ class FitConfig:
     select : str or None
         "REPEAT:CHANNEL" to overrule the choice of the model.
     prior : str or None
-        Model file or run folder that votes with the repeats and from which the consensus starts; "none" goes
-        without. None takes the model that ships with wsiseg where its input, resolution and channels are
-        those of the run.
+        Model file or run folder from which the network starts and which teaches it (preset default), or votes
+        with the repeats (small); "none" goes without. None takes the model that ships with wsiseg and has the
+        input, resolution and channels of the run.
     device : str
         auto, cpu, cuda, cuda:N or mps.
     reader : str

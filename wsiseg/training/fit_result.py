@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from wsiseg.errors import SlideError
+from wsiseg.training.comparison import Comparison
 from wsiseg.training.run_folder import CONTACT_SHEET
 from wsiseg.training.selection import Choice
 from wsiseg.training.state import RepeatState
@@ -28,6 +29,9 @@ class FitResult:
         Slides that were left out, with the cause.
     finished : bool
         False if `max_minutes` ended the run before its last epoch.
+    comparison : Comparison or None
+        How the fitted model does beside the one that training started from, without labels; None where there
+        was none, or training did not end.
     states : mapping of int to RepeatState
         What each repeat has learned, by its number from 1; 0 is the consensus.
     """
@@ -36,11 +40,14 @@ class FitResult:
     choice: Choice
     failures: tuple[SlideError, ...]
     finished: bool
+    comparison: Comparison | None
     states: Mapping[int, RepeatState] = field(repr=False)
 
     def _repr_html_(self) -> str:
         """Return the model in words, and what it finds in sample crops."""
         text = f"<p>Model in {escape(str(self.output))}: {escape(str(self.choice))}</p>"
+        if self.comparison is not None:
+            text += f"<p>{escape(str(self.comparison))}</p>"
         try:
             sheet = base64.b64encode((self.output / CONTACT_SHEET).read_bytes()).decode()
         except OSError:

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     TISSUE = 5
     FIELD = 6
     GENERATED = 7
+    COMPARISON = 8
 
 
 def numpy_generator(purpose: Purpose, *key: int) -> np.random.Generator:

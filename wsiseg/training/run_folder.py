@@ -47,6 +47,11 @@ class RunFolder:
         """Sample crops for the contact sheet."""
         return self.path / SAMPLES_FILE
 
+    @property
+    def prior(self) -> Path:
+        """The model that the chosen one was compared with."""
+        return self.path / "prior" / MODEL_FILE
+
     def repeat(self, number: int) -> Path:
         """Folder of a repeat, counted from 1, or of the consensus, 0."""
         if number == 0:
@@ -67,7 +72,7 @@ class RunFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(held_lock(self.path / ".fit.lock"))
                 # Partial files of a killed run.
-                for place in (".", "repeat-[0-9]*", "consensus"):
+                for place in (".", "repeat-[0-9]*", "consensus", "prior"):
                     for leftover in self.path.glob(f"{place}/.*.part"):
                         leftover.unlink(missing_ok=True)
                 yield
@@ -125,7 +130,7 @@ class RunFolder:
     def clear(self) -> None:
         """Remove the files of a run and nothing else; run.json last, as it identifies the others."""
         remove_ours([self.model])
-        for folder in self.states():
+        for folder in (*self.states(), self.prior.parent):
             self.clear_repeat(folder)
         remove_ours(self.path / name for name in (METRICS_FILE, SAMPLES_FILE, *DRAWN, RUN_FILE))
 
@@ -146,7 +151,7 @@ class RunFolder:
         if holds_predict(self.path):
             raise UsageError(f"{self.path}: holds a run of `wsiseg predict`; choose another output folder")
         names = (MODEL_FILE, METRICS_FILE, SAMPLES_FILE, *DRAWN, RUN_FILE)
-        targets = [self.path / name for name in names]
+        targets = [self.prior, *(self.path / name for name in names)]
         for number in range(repeats + 1):
             targets += [self.repeat(number) / name for name in OF_REPEAT]
         refuse_foreign(targets, inputs)

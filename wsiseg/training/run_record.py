@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wsiseg.errors import UsageError
+from wsiseg.training.comparison import Comparison
 from wsiseg.training.config import TrainingConfig, from_json
 from wsiseg.training.guided.prior import Prior
 from wsiseg.training.observer import FitObserver
@@ -52,6 +53,8 @@ class RunRecord:
         What became the model, once there is one.
     dice_whole_images : float or None
         Dice of that choice over the whole labelled images.
+    comparison : Comparison or None
+        How that choice does beside the prior.
     """
 
     state: str
@@ -66,6 +69,7 @@ class RunRecord:
     select: str | None = None
     choice: Choice | None = None
     dice_whole_images: float | None = None
+    comparison: Comparison | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -73,6 +77,8 @@ class RunRecord:
         choice, dice = values.pop("choice"), values.pop("dice_whole_images")
         if choice is not None:
             values["chosen"] = asdict(choice) | ({} if dice is None else {"dice_whole_images": dice})
+        if self.comparison is not None:
+            values["comparison"] = asdict(self.comparison)
         return {"format": FORMAT, "command": "fit", **values, "config": self.config.to_json()}
 
     @classmethod
@@ -90,12 +96,15 @@ class RunRecord:
             raise OtherFormatError
         chosen = dict(values.get("chosen") or {})
         dice = chosen.pop("dice_whole_images", None)
-        known = [field.name for field in fields(cls) if field.name not in ("choice", "dice_whole_images")]
+        compared = values.get("comparison")
+        built = ("config", "choice", "dice_whole_images", "comparison")
+        known = [field.name for field in fields(cls) if field.name not in built]
         return cls(
-            **{name: values[name] for name in known if name in values and name != "config"},
+            **{name: values[name] for name in known if name in values},
             config=from_json(values["config"]),
             choice=Choice(**chosen) if chosen else None,
             dice_whole_images=dice,
+            comparison=None if compared is None else Comparison(**compared),
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from wsiseg.errors import UsageError
-from wsiseg.network.model import FILE_NAME, ModelInfo, save_model
+from wsiseg.network.model import FILE_NAME, Model, ModelInfo, save_model
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.state import RepeatState, with_weights
 
@@ -35,7 +35,7 @@ class Choice:
     dice : float or None
         Dice with the labels, where there are labels.
     by : str
-        "score", "labels", "consensus" or "user".
+        "score", "labels", "consensus", "user", or "prior": the prior was kept in place of it.
     """
 
     repeat: int
@@ -54,6 +54,11 @@ class Choice:
     def __str__(self) -> str:
         """Return the choice and its reason in one line."""
         name = f"repeat {self.repeat}" if self.repeat else "consensus of the repeats"
+        if self.by == "prior":
+            return (
+                f"the one that training started from, kept because it does better on these slides; "
+                f"--select {self.repeat}:{self.channel} takes the fitted one ({name})"
+            )
         inverted = ", inverted" if self.inverted else ""
         dice = "" if self.dice is None else f", Dice {self.dice:.3f}"
         why = {"user": ", as you chose", "score": ", chosen by its score", "labels": ", chosen by the labels"}
@@ -128,8 +133,8 @@ def selected(states: Mapping[int, RepeatState], text: str) -> Choice:
     return choice_of(number, states[number], channel, by="user")
 
 
-def write_model(folder: Path, state: RepeatState, choice: Choice, config: TrainingConfig) -> None:
-    """Write the chosen model into a folder."""
+def write_model(folder: Path, state: RepeatState, choice: Choice, config: TrainingConfig) -> Model:
+    """Write the chosen model into a folder, and return it."""
     info = ModelInfo(
         classes=config.classes,
         channel=choice.channel,
@@ -144,7 +149,7 @@ def write_model(folder: Path, state: RepeatState, choice: Choice, config: Traini
         training={**config.to_json(), "repeat": choice.repeat, "epoch": choice.epoch, "chosen_by": choice.by},
         versions=versions(),
     )
-    save_model(folder / FILE_NAME, with_weights(state.kept(choice.channel)), info)
+    return save_model(folder / FILE_NAME, with_weights(state.kept(choice.channel)), info)
 
 
 def versions() -> dict[str, str]:

@@ -116,7 +116,7 @@ def new_state(
     """Return the state before the first step; weights follow from the repeat's seed alone, or are `start`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + repeat)
-        network = FCNN(config.classes)
+        network = FCNN(config.classes, config.width)
         features = FeatureNetwork() if config.similarity == "cosine" else None
     if start is not None:
         network.load_state_dict(dict(start))
@@ -128,7 +128,7 @@ def new_state(
     )
     average = None
     if config.average > 0:
-        average = channels_last(FCNN(config.classes).to(device)).eval()
+        average = channels_last(FCNN(config.classes, config.width).to(device)).eval()
         average.load_state_dict(network.state_dict())
     return RepeatState(network, features, optimiser, average, takes_last=config.takes_last)
 
@@ -145,6 +145,6 @@ def copied(network: FCNN) -> Weights:
 
 def with_weights(weights: Mapping[str, Tensor]) -> FCNN:
     """Return a network in evaluation mode with these weights, on the CPU."""
-    network = FCNN(len(weights["head.bias"]))
+    network = FCNN(len(weights["head.bias"]), len(weights["stem.0.weight"]))
     network.load_state_dict(dict(weights))
     return network.eval()

@@ -59,21 +59,31 @@ def test_nuclei_that_touch_are_taught_apart():
 
 
 def test_the_model_that_ships_is_the_prior_where_it_fits():
-    shipped = find_prior(preset("default"), None)
+    shipped = find_prior(preset("small"), None)
     assert shipped is not None
     assert shipped.sha256 == load_model().sha256
-    assert find_prior(preset("default"), "none") is None
-    assert find_prior(preset("default", mpp=0.25), None) is None
+    assert find_prior(preset("small"), "none") is None
+    assert find_prior(preset("small", mpp=0.25), None) is None
     assert find_prior(preset("paper"), None) is None
     assert find_prior(preset("paper"), "none") is None
 
 
+def test_a_run_that_is_taught_starts_from_the_large_model():
+    teacher = find_prior(preset("default"), None)
+    assert teacher is not None
+    assert teacher.sha256 == load_model("large").sha256
+    with pytest.raises(UsageError, match=r"--prior none: preset default starts from a model.*--preset small"):
+        find_prior(preset("default"), "none")
+    with pytest.raises(UsageError, match=r"no model that ships fits.*resolution is 0.35, but 0.25"):
+        find_prior(preset("default", mpp=0.25), None)
+
+
 def test_a_prior_that_cannot_vote_is_refused(model_file):
     with pytest.raises(ModelError, match=r"--prior .*its input is rgb, but stains in this run"):
-        find_prior(preset("default"), model_file)
+        find_prior(preset("small"), model_file)
     with pytest.raises(ModelError, match=r"--prior large.*its width is 16, but 8 in this run"):
-        find_prior(preset("default"), "large")
-    with pytest.raises(UsageError, match="no consensus"):
+        find_prior(preset("small"), "large")
+    with pytest.raises(UsageError, match="has no use for it"):
         find_prior(preset("paper"), model_file)
-    with pytest.raises(UsageError, match="no consensus"):
-        find_prior(replace(preset("default"), consensus_epochs=0), model_file)
+    with pytest.raises(UsageError, match="has no use for it"):
+        find_prior(replace(preset("small"), consensus_epochs=0), model_file)
