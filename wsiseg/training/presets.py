@@ -42,6 +42,8 @@ def default_preset() -> TrainingConfig:
         schedule="onecycle",
         contrastive_weight=0.02,
         target=StainTarget(weight=1.0, channels=(1.0, 0.4, 0.2, 0.2)),
+        least_nuclei=0.03,
+        zoom=1.15,
         jitter=0.2,
         shift=0.25,
         flips=True,
