@@ -210,7 +210,7 @@ def fit(
         Images of the labels, where they are not those of `slides`: what is trained on slides can be chosen by
         labelled fields of others. Their resolution is given as that of slides is.
     preset : str, optional
-        "default" or "paper".
+        "default", "small" or "paper".
     repeats, epochs, batch_size, similarity, inter, sampler, anchors, no_invert, mpp, seed
         Settings of the training that differ from the preset's, see `TrainingConfig`.
     tissue_mask, no_tissue

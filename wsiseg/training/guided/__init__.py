@@ -1,1 +1,1 @@
-"""What the preset `default` adds to the paper: targets from the stain, the consensus, generated tissue."""
+"""What other presets add to the paper: targets from the prior or the stain, the consensus, generated tissue."""
