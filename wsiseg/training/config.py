@@ -96,8 +96,9 @@ class TrainingConfig:
         Weak target of channel 0.
     least_nuclei : float
         A crop with a target is redrawn, a few times, while nuclei cover less than this share of it.
-    zoom : float
-        Crops with a target are up to this factor smaller or larger than the model's resolution, by chance.
+    zoom_out : float
+        Crops with a target are shrunk, by chance up to this factor: the network learns from coarser pixels
+        than it is used on.
     jitter : float
         Stain augmentation: how much the densities of the stains are scaled and mixed at random, see
         `wsiseg.training.guided.augment`; 0 does without.
@@ -167,7 +168,7 @@ class TrainingConfig:
     contrastive_weight: float = 1.0
     target: StainTarget = StainTarget()
     least_nuclei: float = 0.0
-    zoom: float = 1.0
+    zoom_out: float = 1.0
     jitter: float = 0.0
     shift: float = 0.0
     flips: bool = False
@@ -214,7 +215,7 @@ class TrainingConfig:
             or 1 <= len(self.target.channels) <= min(4, self.classes),
             "contrastive_weight": self.contrastive_weight >= 0,
             "least_nuclei": 0 <= self.least_nuclei < 1,
-            "zoom": 1 <= self.zoom <= 2,
+            "zoom_out": 1 <= self.zoom_out <= 2,
             "jitter": 0 <= self.jitter < 1,
             "shift": 0 <= self.shift < 1,
             "average": 0 <= self.average < 1,

@@ -43,7 +43,7 @@ def default_preset() -> TrainingConfig:
         contrastive_weight=0.02,
         target=StainTarget(weight=1.0, channels=(1.0, 0.4, 0.2, 0.2)),
         least_nuclei=0.03,
-        zoom=1.15,
+        zoom_out=1.3,
         jitter=0.2,
         shift=0.25,
         flips=True,

@@ -54,8 +54,8 @@ def test_crops_with_nuclei_are_drawn_more_often_but_not_always(half, config):
     assert len(drawn(none, replace(config, least_nuclei=0.03), 3)) == 3
 
 
-def test_zoomed_crops_keep_their_size_and_their_nuclei(half, config):
-    config = replace(config, crop_px=80, zoom=2.0)
+def test_shrunk_crops_keep_their_size_and_their_nuclei(half, config):
+    config = replace(config, crop_px=80, zoom_out=2.0)
     crops = drawn(half, config)
     assert {crop.pixels.shape for crop in crops} == {(80, 80, 3)}
     for crop in crops:
@@ -63,4 +63,4 @@ def test_zoomed_crops_keep_their_size_and_their_nuclei(half, config):
         assert ((crop.pixels[..., 0] > 150) == (crop.target[..., 0] > 127))[sure].all()
     # a window that holds the border shows more or less of each half than the plain one
     shares = [crop.target.mean() for crop in crops]
-    assert shares != [crop.target.mean() for crop in drawn(half, replace(config, zoom=1.0))]
+    assert shares != [crop.target.mean() for crop in drawn(half, replace(config, zoom_out=1.0))]

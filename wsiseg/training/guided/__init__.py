@@ -1,1 +1,1 @@
-"""What other presets add to the paper: targets from the prior or the stain, the consensus, generated tissue."""
+"""What other presets add to the paper: targets from the prior or the stain, a consensus, generated tissue."""

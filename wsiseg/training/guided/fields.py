@@ -39,16 +39,15 @@ class Field(NamedTuple):
 
 
 def crop_of(field: Field, config: TrainingConfig, generator: np.random.Generator) -> Field:
-    """Return a random crop of a field, of random zoom where the configuration has any.
+    """Return a random crop of a field, shrunk by chance where the configuration has it so.
 
     It is redrawn while it is too white, up to the least white of 30 tries, and of the first few tries also
     while it holds too few nuclei.
     """
     height, width = field.pixels.shape[:2]
     side = config.crop_px
-    if config.zoom > 1:
-        reach = np.log(config.zoom)
-        side = min(round(side * float(np.exp(generator.uniform(-reach, reach)))), height, width)
+    if config.zoom_out > 1:
+        side = min(round(side * config.zoom_out ** generator.uniform()), height, width)
     best: tuple[tuple[float, float], Box] | None = None
     for tried in range(TRIES):
         x, y = int(generator.integers(0, width - side + 1)), int(generator.integers(0, height - side + 1))
@@ -62,18 +61,15 @@ def crop_of(field: Field, config: TrainingConfig, generator: np.random.Generator
             break
     assert best is not None
     inside = best[1].slices_in(Box(0, 0, width, height))
-    return Field(
-        _resized(field.pixels[inside], config.crop_px), _resized(field.target[inside], config.crop_px)
-    )
+    return Field(_shrunk(field.pixels[inside], config.crop_px), _shrunk(field.target[inside], config.crop_px))
 
 
-def _resized(values: Pixels, side_px: int) -> Pixels:
+def _shrunk(values: Pixels, side_px: int) -> Pixels:
     if len(values) == side_px:
         return values
     import cv2
 
-    how = cv2.INTER_AREA if len(values) > side_px else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(values, (side_px, side_px), interpolation=how), np.uint8)
+    resized = np.asarray(cv2.resize(values, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
     # OpenCV drops the last axis of a single plane.
     return resized.reshape(side_px, side_px, values.shape[2])
 
