@@ -14,9 +14,11 @@ from PIL import Image
 from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError
 from wsiseg.slides import open_slide
-from wsiseg.slides.looks import no_he, odd_looks
+from wsiseg.slides.looks import brown_share, dab_remark, no_he, odd_looks
 from wsiseg.slides.overview import read_overview
+from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.tissue_finder import find_tissue
+from wsiseg.slides.view import SlideView
 
 RNG = np.random.default_rng(0)
 SHAPE = (60, 80)
@@ -39,6 +41,32 @@ def test_one_colour_all_over(colour: tuple[int, int, int]) -> None:
 def test_a_grey_image() -> None:
     grey = RNG.integers(60, 240, (*SHAPE, 1)).astype(np.uint8)
     assert "no colour" in looks(np.repeat(grey, 3, -1), has_tissue=True)
+
+
+def of_stains(haematoxylin: float, eosin: float, dab: float) -> tuple[int, int, int]:
+    """Return the colour of three stains of these optical densities."""
+    vectors = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+    light = 256 * 10 ** -(np.array([haematoxylin, eosin, dab]) @ vectors) - 1
+    red, green, blue = np.rint(light).astype(int).tolist()
+    return red, green, blue
+
+
+def test_dab_is_told_from_haematoxylin_and_eosin() -> None:
+    tissue = plain(of_stains(0.1, 0.4, 0), 3)
+    tissue[:20] = of_stains(0.7, 0.2, 0)
+    assert brown_share(tissue) == 0
+    tissue[20:26] = of_stains(0.2, 0, 0.8)
+    assert brown_share(tissue) == pytest.approx(6 / 60)
+
+
+def test_what_is_said_of_dab() -> None:
+    assert dab_remark(0.04) == ()
+    (text,) = dab_remark(0.37)
+    assert text.startswith("37 % of its tissue is brown, as DAB is (or pigment)")
+
+
+def test_glass_is_not_brown() -> None:
+    assert brown_share(np.array([[245, 240, 225]], np.uint8)) == 0
 
 
 def dark(pixels: np.ndarray, has_tissue: bool = False) -> bool:
@@ -129,3 +157,32 @@ def test_on_the_command_line(command: Command, dapi: Path, model_file: Path, tmp
     done = command(*arguments, "--accept-odd")
     assert done.returncode == 0, done.stderr
     assert "mostly dark" in summary(tmp_path)["dapi"]["warnings"]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("images", "mpp", "is_brown"),
+    [
+        ("monuseg/images/*", 0.25, False),
+        ("consep/images/*", 0.25, False),
+        ("free/tcga*", 0.25, False),
+        ("slides/CMU*", 0.499, False),
+        ("ihc/images/epcam*", 0.5, True),
+        ("ihc/images/ki67*", 0.25, True),
+    ],
+)
+def test_the_stain_of_real_fields(shared_data: Path, images: str, mpp: float, is_brown: bool) -> None:
+    for path in sorted(shared_data.glob(images))[::3]:
+        with open_slide(path) as slide:
+            view = SlideView(slide, 0.5, mpp, forced=True)
+            sample = sample_tissue(view, find_tissue(slide, TissueConfig(), mpp))
+        assert bool(dab_remark(brown_share(sample))) == is_brown, path.name
+
+
+def test_predict_says_that_a_slide_is_brown(tmp_path: Path, command: Command) -> None:
+    tissue = plain(of_stains(0.3, 0, 0), 6).repeat(4, 0).repeat(4, 1)
+    tissue[100:160] = of_stains(0.2, 0, 0.8)
+    Image.fromarray(tissue).save(tmp_path / "brown.png")
+    done = command("predict", tmp_path / "brown.png", "-o", tmp_path / "out", "--slide-mpp", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert "of its tissue is brown, as DAB is" in summary(tmp_path / "out")["brown"]["warnings"]

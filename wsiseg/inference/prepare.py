@@ -19,6 +19,7 @@ from wsiseg.inference.run_log import versions
 from wsiseg.inference.threshold import own_threshold
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.network.model import Model
+from wsiseg.slides.looks import brown_share
 from wsiseg.slides.regions import read_regions
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.sources import SlideSource, absolute
@@ -93,6 +94,7 @@ def prepare_store(
     with new_store(outputs.unfinished, identity, tissue, run.config.tile_px, provenance, regions):
         if stains is not None:
             provenance["stains"] = asdict(StainScale.of(stains.result()))
+            provenance["brown_share"] = brown_share(stains.result())
         provenance["engine"] = engine.result()
         if run.threshold is None:
             with tally.timed("threshold"):

@@ -33,6 +33,7 @@ from wsiseg.machine.allocator import give_back
 from wsiseg.machine.locks import Held
 from wsiseg.machine.marks import first_line, geojson_head
 from wsiseg.machine.replacing import check_free
+from wsiseg.slides.looks import dab_remark
 from wsiseg.slides.overview import Overview, read_thumbnail
 from wsiseg.slides.sources import SlideSource, absolute
 from wsiseg.store.identity import Identity
@@ -230,7 +231,9 @@ def _describe(
     if begun_with != report.engine:
         # The network's rounding differs between engines.
         warnings = (*warnings, f"started with {begun_with}, finished with {report.engine}")
-    warnings = (*warnings, *store.tissue.remarks)
+    # Stores of earlier versions have no such share.
+    stained = dab_remark(store.provenance.get("brown_share", 0.0))
+    warnings = (*warnings, *store.tissue.remarks, *stained)
     if not extent.blocks:
         warnings = (
             *warnings,

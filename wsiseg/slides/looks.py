@@ -14,6 +14,9 @@ GREY_RANGE, GREY_SHARE = 8, 0.999
 # light of one colour: their darkest channel has more than 0.3 of the brightest.
 DARK, DARK_SHARE, PURE = 60, 0.5, 0.7
 GLASS_LEAST, GLASS_RANGE = 190, 30
+# DAB absorbs blue more than green; haematoxylin, eosin and blood the other way round. The share of such
+# tissue is at most 0.02 on the H&E images at hand, pigment included, and at least 0.09 on those with DAB.
+STAINED_DENSITY, BROWN_BLUE, DAB_SHARE = 0.12, 1.1, 0.05
 
 
 def no_he(rgb: NDArray[np.uint8], known: NDArray[np.bool_], has_tissue: bool) -> str:
@@ -68,3 +71,24 @@ def odd_looks(rgb: NDArray[np.uint8], known: NDArray[np.bool_], has_tissue: bool
     if not has_tissue and not glassy:
         return (f"no tissue was found, yet it does not look like glass: it is mostly {middle}",)
     return ()
+
+
+def dab_remark(brown: float) -> tuple[str, ...]:
+    """Return what to know of a slide with such a share of brown, see `brown_share`; nothing for H&E."""
+    if brown < DAB_SHARE:
+        return ()
+    return (
+        f"{100 * brown:.0f} % of its tissue is brown, as DAB is (or pigment): wsiseg is made for "
+        "haematoxylin and eosin. Brown nuclei are outlined with the others, and brown cytoplasm and "
+        "membranes may be; look before you count",
+    )
+
+
+def brown_share(pixels: NDArray[np.uint8]) -> float:
+    """Return which share of stained pixels, uint8 (..., 3), is brown, as DAB (Ruifrok & Johnston, 2001).
+
+    Of pixels at the network's resolution: in coarser ones thin brown membranes are blurred.
+    """
+    density = -np.log10((pixels.reshape(-1, 3).astype(np.float32) + 1) / 256)
+    stained = density[density.mean(axis=-1) > STAINED_DENSITY]
+    return float((stained[:, 2] > BROWN_BLUE * stained[:, 1]).mean()) if len(stained) else 0.0

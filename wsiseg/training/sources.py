@@ -17,6 +17,7 @@ from wsiseg.config import TissueConfig
 from wsiseg.errors import SlideError, UsageError
 from wsiseg.network.appearance import StainScale, rgb_table, stain_table
 from wsiseg.slides import open_slide
+from wsiseg.slides.looks import brown_share, dab_remark
 from wsiseg.slides.sampling import sample_tissue
 from wsiseg.slides.tissue import Tissue
 from wsiseg.slides.tissue_finder import find_tissue, whole_tissue
@@ -162,7 +163,9 @@ def _check(source: SlideSource, config: TrainingConfig, reader: str, tissue: Tis
                 places, place_px = _tissue_places(view, found, config.seed)
             if config.input == "stains":
                 whole = whole_tissue(slide, tissue, found, view.slide_mpp)
-                table = stain_table(StainScale.of(sample_tissue(view, whole)))
+                sample = sample_tissue(view, whole)
+                warnings += dab_remark(brown_share(sample))
+                table = stain_table(StainScale.of(sample))
         return TrainingSource(
             name=source.name,
             path=source.path,
