@@ -105,6 +105,21 @@ def test_every_file_has_the_class(table: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_named_nuclei_that_are_none_are_told(table: Path, tmp_path: Path) -> None:
+    ids = pq.read_table(table)["id"].to_pylist()
+    rows = [
+        f"slide,a,{ids[0]},,",
+        f"slide,b,{ids[1]},,",
+        "slide,b,99999,,",
+        "slide,b,,-500,-600",
+        "gone,a,1,,",
+    ]
+    (tmp_path / "clicks.csv").write_text("slide,class,id,x_l0,y_l0\n" + "\n".join(rows) + "\n")
+    told = learn_types([table], tmp_path / "clicks.csv").told
+    assert told["clicks"] == {"a": 1, "b": 1}
+    assert told["left_out"] == ["slide id 99999", "slide (-500, -600)", "gone id 1"]
+
+
 def test_features_are_numbers_of_the_nucleus_alone(table: Path) -> None:
     nuclei = pq.read_table(table)
     names = feature_names(nuclei.schema)
@@ -125,7 +140,10 @@ def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="do not fit together"):
         TypesModel(("a", "b"), ((0, 0, 0), (1, 1, 1)), ("area_um2",), False, [0.0], [1.0], [[1.0]], [0.0])
     (tmp_path / "clicks.csv").write_text("slide,class,id\nslide,a,1\nslide,a,2\n")
-    with pytest.raises(UsageError, match="names nuclei of 1 classes"):
+    with pytest.raises(UsageError, match=r"names nuclei of one class only \(a\) in these slides"):
+        learn_types([table], tmp_path / "clicks.csv")
+    (tmp_path / "clicks.csv").write_text("slide,class,id\nslide,a,99999\nother,b,2\n")
+    with pytest.raises(UsageError, match=r"of no class.*not found there: slide id 99999, other id 2"):
         learn_types([table], tmp_path / "clicks.csv")
     (tmp_path / "clicks.csv").write_text("slide,kind\nslide,a\n")
     with pytest.raises(UsageError, match="needs the columns"):

@@ -60,15 +60,18 @@ def fit(ctx: click.Context, outs: tuple[Path, ...], types: str, seed: int, outpu
 @click.pass_context
 def learn(ctx: click.Context, outs: tuple[Path, ...], clicks: Path, output: Path) -> None:
     """Learn types from a few nuclei of OUT that you named."""
-    from wsiseg.types.learn import learn_types
+    from wsiseg.types.learn import SHOWN, learn_types
 
     model = learn_types(_tables(outs), clicks)
     _save(model, output)
     if options.verbosity(ctx) >= 0:
         said = ", ".join(f"{name} {count}" for name, count in model.told["clicks"].items())
-        lost = model.told["left_out"]
-        more = f"; {lost} of the list are no nuclei of these slides" if lost else ""
-        click.echo(f"{len(model.names)} types in {output}, from {said}{more}")
+        click.echo(f"{len(model.names)} types in {output}, from {said}")
+    lost = model.told["left_out"]
+    for name in lost[:SHOWN]:
+        click.echo(f"{clicks}: {name} is no nucleus of these slides; left out", err=True)
+    if len(lost) > SHOWN:
+        click.echo(f"{clicks}: {len(lost) - SHOWN} more are none; all are listed in {output}", err=True)
 
 
 @command.command()

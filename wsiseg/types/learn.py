@@ -23,6 +23,8 @@ STABLE = 0.9
 CHOICES = range(2, len(COLOURS) + 1)
 # A point further from every centre than this names no nucleus.
 CLICK_UM = 10.0
+# Names of the list that a message shows.
+SHOWN = 5
 
 
 def fit_types(tables: Sequence[Path], k: int | None = None, seed: int = 0) -> TypesModel:
@@ -83,27 +85,31 @@ def learn_types(tables: Sequence[Path], clicks: Path) -> TypesModel:
     Raises
     ------
     UsageError
-        If the list cannot be understood, or names fewer than two classes.
+        If the list cannot be understood, or names nuclei of fewer than two classes.
     """
     names = _common(tables)
     rows = _read_clicks(clicks)
     found: list[Values] = []
     kinds: list[str] = []
+    lost = dict.fromkeys(range(len(rows)))
     total, squares, count = 0.0, 0.0, 0
     for path in tables:
-        own = [row for row in rows if row.get("slide") in (path.stem, None, "")]
+        own = [n for n, row in enumerate(rows) if row.get("slide") in (path.stem, None, "")]
         columns = {*names, *CENTRE, "id", "centroid_x_l0", "centroid_y_l0"}
         table = pq.read_table(path, columns=sorted(columns))
         values = feature_values(table, names, context=True)
         total, squares, count = total + values.sum(0), squares + (values**2).sum(0), count + len(values)
-        for row in own:
-            place = _place(table, row)
+        for n in own:
+            place = _place(table, rows[n])
             if place is not None:
                 found.append(values[place])
-                kinds.append(row["class"])
-    types = tuple(sorted(set(kinds)))
+                kinds.append(rows[n]["class"])
+                lost.pop(n, None)
+    types, strangers = tuple(sorted(set(kinds))), [_named(rows[n]) for n in lost]
     if len(types) < 2:
-        raise UsageError(f"{clicks}: names nuclei of {len(types)} classes in these slides; name at least two")
+        has = f"of one class only ({types[0]})" if types else "of no class"
+        more = f"; not found there: {_some(strangers)}" if strangers else ""
+        raise UsageError(f"{clicks}: names nuclei {has} in these slides, and two are needed{more}")
     if len(types) > len(COLOURS):
         raise UsageError(f"{clicks}: names {len(types)} classes; there may be {len(COLOURS)}")
     mean = total / count
@@ -112,7 +118,7 @@ def learn_types(tables: Sequence[Path], clicks: Path) -> TypesModel:
     strength = 0.03 if len(kinds) < 50 * len(types) else 0.1
     weights, bias = _linear((np.stack(found) - mean) / sd, groups, strength)
     clicked = {kind: kinds.count(kind) for kind in types}
-    told = _told(tables, {"kind": "learn", "clicks": clicked, "left_out": len(rows) - len(kinds)})
+    told = _told(tables, {"kind": "learn", "clicks": clicked, "left_out": strangers})
     colours = COLOURS[: len(types)]
     return TypesModel(
         types, colours, names, True, np.asarray(mean).tolist(), sd.tolist(), weights, bias, told
@@ -167,6 +173,18 @@ def _read_clicks(path: Path) -> list[dict[str, str]]:
     if "class" not in has or not ({"id"} <= has or {"x_l0", "y_l0"} <= has):
         raise UsageError(f"{path}: needs the columns slide, class, and id or x_l0 and y_l0")
     return [row for row in rows if (row["class"] or "").strip()]
+
+
+def _named(row: dict[str, str]) -> str:
+    """Return a row of the list in words."""
+    where = f"id {row['id']}" if row.get("id") else f"({row.get('x_l0')}, {row.get('y_l0')})"
+    return f"{row['slide']} {where}" if row.get("slide") else where
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few of them, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _place(table: Any, row: dict[str, str]) -> int | None:
