@@ -2,9 +2,8 @@
 
 A network that knows a nucleus finds it again when the tissue lies another way, is scanned a little finer or
 coarser, stained a little more or less, or is slightly out of focus; one that guesses finds others. So the
-nuclei of a window are matched with those of the same window seen otherwise, as predicted nuclei are matched
-with true ones (PQ; Kirillov et al., 2019). One that finds fewer than the other model pays for it.
-docs/accuracy.md says how far this goes along with labels.
+nuclei of a window are compared with those of the same window seen otherwise, as predicted nuclei are compared
+with true ones (AJI; Kumar et al., 2017). docs/accuracy.md says how far this goes along with labels.
 """
 
 from __future__ import annotations
@@ -41,12 +40,14 @@ ZOOMS = (0.87, 1.15)
 # Gains of haematoxylin, eosin and residual.
 STAINS = ((1.15, 0.9, 1.0), (0.87, 1.1, 1.0))
 BLUR_UM = 0.25
+# Share of the other model's nuclei that a model must find.
+FEWEST = 0.5
 
 
 class Steady(NamedTuple):
-    """Nuclei that hold still in a window, each counting by its IoU, the mean of all views; and all found."""
+    """How well nuclei hold still in a window, the mean AJI with all other views; and how many were found."""
 
-    still: float
+    aji: float
     number: int
 
 
@@ -61,7 +62,7 @@ class Comparison:
     fitted_sha256, other_sha256 : str
         Hashes of both.
     fitted_score, other_score : float
-        How well nuclei hold still, see `scores`; means over windows.
+        How well nuclei hold still, see `scores`: means over windows.
     low, high : float
         Ends of the 95 % interval of their difference (Student's t, paired over windows).
     windows : int
@@ -97,7 +98,7 @@ class Comparison:
             outcome = f"is as good as the model {self.other}, as far as can be told"
         return (
             f"without labels, on {self.windows} windows of these slides, the fitted model {outcome}: its "
-            f"nuclei hold still to {self.fitted_score:.3f} of 1, the other's to {self.other_score:.3f} "
+            f"nuclei hold still to an AJI of {self.fitted_score:.3f}, the other's to {self.other_score:.3f} "
             f"(difference {self.difference:+.3f}, 95 % interval {self.low:+.3f} to {self.high:+.3f})"
         )
 
@@ -164,12 +165,11 @@ def _room(sources: Sequence[TrainingSource], mpp: float) -> int:
 def scores(fitted: Sequence[Steady], other: Sequence[Steady]) -> npt.NDArray[np.float64]:
     """Return how well the nuclei of two models hold still in each window: float64 (2, windows) in [0, 1].
 
-    Nuclei that hold still, over the mean of what the model finds and what the one that finds more finds. If
-    both find as many, that is the panoptic quality. Where neither finds any, 1.
+    It is the AJI, but 0 where a model finds fewer than half as many nuclei as the other one: whoever finds
+    nothing finds it again each time.
     """
-    still, number = np.array([fitted, other], np.float64).transpose(2, 0, 1)
-    wanted = number + number.max(0)
-    return np.where(wanted > 0, 2 * still / np.maximum(wanted, 1), 1.0)
+    aji, number = np.array([fitted, other], np.float64).transpose(2, 0, 1)
+    return np.where(FEWEST * number.max(0) <= number, aji, 0.0)
 
 
 def _found(
@@ -189,7 +189,7 @@ def _found(
 
 
 def steadiness(engine: Engine, model: Model, rgb: Pixels, table: Table) -> Steady:
-    """Return how many nuclei are found in a window, and how many of them when it is seen otherwise.
+    """Return how well nuclei hold still when a window is seen otherwise, and how many there are.
 
     Parameters
     ----------
@@ -212,11 +212,8 @@ def steadiness(engine: Engine, model: Model, rgb: Pixels, table: Table) -> Stead
         return segment_whole(confidence, mpp, config, threshold).labels
 
     usual = nuclei(straight)
-    still = []
-    for other in others:
-        found = score(usual, nuclei(other))
-        still.append(found.pq * (found.count_true + found.count_predicted) / 2)
-    return Steady(float(np.mean(still)), int(usual.max(initial=0)))
+    agreement = [score(usual, nuclei(other)).aji for other in others]
+    return Steady(float(np.mean(agreement)), int(usual.max(initial=0)))
 
 
 def seen_otherwise(engine: Engine, rgb: Pixels, table: Table, mpp: float) -> list[Confidence]:
