@@ -18,9 +18,8 @@ def main() -> None:
         seen = [write_synthetic(folder / f"seen-{n}.svs", SyntheticSlide(1200, 900, seed=n)) for n in (1, 2)]
         new = write_synthetic(folder / "new.svs", SyntheticSlide(1200, 900, seed=3))
         fitted = wsiseg.fit(seen, folder / "run", config=FitConfig(training))
-        print(
-            f"channel {fitted.choice.channel}, repeat {fitted.choice.repeat}, score {fitted.choice.score:.2f}"
-        )
+        print(f"the model: {fitted.choice}")
+        print(fitted.comparison)
         (report,) = wsiseg.predict(new, folder / "out", folder / "run")
         print(f"{report.nuclei} nuclei in {report.tissue_mm2:.2f} mm2")
 

@@ -47,7 +47,7 @@ def repeats_of(config: TrainingConfig) -> list[Repeat]:
     return [Repeat(n, config, nothing, nothing, ELSEWHERE, Path()) for n in range(2)]
 
 
-CONFIGS = [preset("small"), preset("paper"), preset("paper", similarity="cosine")]
+CONFIGS = [preset("default"), preset("small"), preset("paper"), preset("paper", similarity="cosine")]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -63,7 +63,7 @@ def test_a_repeat_alone(config: TrainingConfig) -> None:
     assert all(value.is_meta for value in state.validated.state_dict().values())
 
 
-@pytest.mark.parametrize("config", CONFIGS[:2])
+@pytest.mark.parametrize("config", CONFIGS[:3])
 def test_repeats_as_one_network(config: TrainingConfig) -> None:
     states = [new_state(config, n, ELSEWHERE) for n in range(2)]
     stack = Stack(repeats_of(config), states)
