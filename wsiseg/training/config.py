@@ -94,11 +94,6 @@ class TrainingConfig:
         Weight of the contrastive losses.
     target : StainTarget
         Weak target of channel 0.
-    least_nuclei : float
-        A crop with a target is redrawn, a few times, while nuclei cover less than this share of it.
-    zoom_out : float
-        Crops with a target are shrunk, by chance up to this factor: the network learns from coarser pixels
-        than it is used on.
     jitter : float
         Stain augmentation: how much the densities of the stains are scaled and mixed at random, see
         `wsiseg.training.guided.augment`; 0 does without.
@@ -167,8 +162,6 @@ class TrainingConfig:
     schedule: Schedule = "constant"
     contrastive_weight: float = 1.0
     target: StainTarget = StainTarget()
-    least_nuclei: float = 0.0
-    zoom_out: float = 1.0
     jitter: float = 0.0
     shift: float = 0.0
     flips: bool = False
@@ -214,8 +207,6 @@ class TrainingConfig:
             "target.channels": self.target.weight == 0
             or 1 <= len(self.target.channels) <= min(4, self.classes),
             "contrastive_weight": self.contrastive_weight >= 0,
-            "least_nuclei": 0 <= self.least_nuclei < 1,
-            "zoom_out": 1 <= self.zoom_out <= 2,
             "jitter": 0 <= self.jitter < 1,
             "shift": 0 <= self.shift < 1,
             "average": 0 <= self.average < 1,

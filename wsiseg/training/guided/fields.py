@@ -25,8 +25,6 @@ WHOLE_PX = 1_200_000
 FIELD_PX = 512
 FIELDS = 60
 MAX_SOURCES = KEPT = 96
-# Tries to find a crop with nuclei; more would leave out what tissue without any looks like.
-FEW_TRIES = 4
 
 Maker = Callable[[Pixels, TrainingSource], Pixels]
 
@@ -39,39 +37,21 @@ class Field(NamedTuple):
 
 
 def crop_of(field: Field, config: TrainingConfig, generator: np.random.Generator) -> Field:
-    """Return a random crop of a field, shrunk by chance where the configuration has it so.
-
-    It is redrawn while it is too white, up to the least white of 30 tries, and of the first few tries also
-    while it holds too few nuclei.
-    """
-    height, width = field.pixels.shape[:2]
+    """Return a random crop of a field, redrawn while it is too white: the least white of 30 tries."""
     side = config.crop_px
-    if config.zoom_out > 1:
-        side = min(round(side * config.zoom_out ** generator.uniform()), height, width)
-    best: tuple[tuple[float, float], Box] | None = None
-    for tried in range(TRIES):
+    height, width = field.pixels.shape[:2]
+    best: tuple[float, Box] | None = None
+    for _ in range(TRIES):
         x, y = int(generator.integers(0, width - side + 1)), int(generator.integers(0, height - side + 1))
         box = Box(x, y, x + side, y + side)
         white = white_share(field.pixels[y : y + side, x : x + side])
-        nuclei = float(field.target[y : y + side : 8, x : x + side : 8, 0].mean()) / 255
-        amiss = max(white - config.max_white, 0.0), max(config.least_nuclei - nuclei, 0.0)
-        if best is None or amiss < best[0]:
-            best = amiss, box
-        if amiss[0] == 0 and (amiss[1] == 0 or tried + 1 >= FEW_TRIES):
+        if best is None or white < best[0]:
+            best = white, box
+        if white <= config.max_white:
             break
     assert best is not None
     inside = best[1].slices_in(Box(0, 0, width, height))
-    return Field(_shrunk(field.pixels[inside], config.crop_px), _shrunk(field.target[inside], config.crop_px))
-
-
-def _shrunk(values: Pixels, side_px: int) -> Pixels:
-    if len(values) == side_px:
-        return values
-    import cv2
-
-    resized = np.asarray(cv2.resize(values, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
-    # OpenCV drops the last axis of a single plane.
-    return resized.reshape(side_px, side_px, values.shape[2])
+    return Field(field.pixels[inside], field.target[inside])
 
 
 def standing_for(sources: Sequence[TrainingSource], seed: int) -> list[TrainingSource]:
