@@ -102,6 +102,10 @@ def test_a_model_is_as_good_as_itself(images):
     assert found.windows == len(sources)
     assert found.keeps_fitted
     assert "as good as the model large" in str(found)
+    behind = compare(model, model, "large", sources, config.mpp, 0, head_start=0.01)
+    assert behind is not None
+    assert (behind.difference, behind.low, behind.high) == pytest.approx((-0.01, -0.01, -0.01))
+    assert not behind.keeps_fitted
 
 
 def test_few_windows_leave_a_wide_interval():
@@ -112,12 +116,15 @@ def test_few_windows_leave_a_wide_interval():
     assert interval(np.array([0.5])) == (-1, 1)
 
 
-def test_only_what_is_surely_worse_is_given_up():
+def test_only_what_is_surely_or_much_worse_is_given_up():
     assert not WORSE.keeps_fitted
     assert "is worse than the model large" in str(WORSE)
-    unsure = replace(WORSE, high=0.01)
+    assert not replace(WORSE, low=-1.0, high=0.9).keeps_fitted
+    unsure = replace(WORSE, fitted_score=0.74, high=0.01)
     assert unsure.keeps_fitted
     assert "as far as can be told" in str(unsure)
     better = replace(WORSE, fitted_score=0.8, low=0.01, high=0.09)
     assert "beats the model large" in str(better)
-    assert "difference +0.050, 95 % interval +0.010 to +0.090" in str(better)
+    assert "(difference: +0.050, 95 % interval +0.010 to +0.090)" in str(better)
+    less = replace(better, head_start=0.01)
+    assert "(difference, less 0.010 that any fitted one has: +0.040, 95 %" in str(less)

@@ -203,10 +203,9 @@ def test_an_interrupted_consensus_goes_on(images, led, tmp_path):
 
 @pytest.fixture
 def taught() -> TrainingConfig:
-    """The preset `default` on small crops, for two steps."""
-    return preset(
-        "default", crop_px=64, patch_px=24, stride_px=12, batch_size=2, epoch_crops=4, epochs=1, generated=0.0
-    )
+    """The preset `default` on small crops, for two small steps."""
+    small = {"crop_px": 64, "patch_px": 24, "stride_px": 12, "batch_size": 2, "epoch_crops": 4}
+    return preset("default", epochs=1, learning_rate=1e-5, generated=0.0, **small)
 
 
 def test_a_fitted_model_is_compared_with_the_one_it_started_from(images, taught, tmp_path):

@@ -20,7 +20,7 @@ from wsiseg.machine.replacing import write_output
 from wsiseg.network.device import resolve_device
 from wsiseg.network.model import Model, serialise
 from wsiseg.slides.sources import SlideSource
-from wsiseg.training.comparison import Comparison, compare
+from wsiseg.training.comparison import HEAD_START, Comparison, compare
 from wsiseg.training.config import TrainingConfig
 from wsiseg.training.fit_config import FitConfig
 from wsiseg.training.fit_result import FitResult
@@ -257,7 +257,8 @@ class _FitRun:
         self.folder.prior.parent.mkdir(exist_ok=True)
         write_output(self.folder.prior, serialise(other.weights, other.info))
         config = self.config.training
-        return compare(model, other, self.prior.name, self.sources, config.mpp, config.seed)
+        head_start = HEAD_START if config.taught else 0.0
+        return compare(model, other, self.prior.name, self.sources, config.mpp, config.seed, head_start)
 
     def interrupted(self) -> None:
         """Leave a usable folder behind: the best model so far, if there is one."""
