@@ -164,3 +164,14 @@ def test_a_scanner_s_header_without_mpp_leaves_the_tags(tmp_path: Path, reader: 
         "its resolution tag: 0.499 um per pixel",
         "its objective power (20x): about 0.5 um per pixel",
     ]
+
+
+@pytest.mark.parametrize(("tag", "name"), [(8, "CIELAB"), (9, "ICCLAB"), (10, "ITULAB")])
+def test_colours_that_are_no_rgb_are_refused_on_opening(tmp_path: Path, tag: int, name: str) -> None:
+    path = tmp_path / "lab.tif"
+    tifffile.imwrite(path, picture(150, 210), photometric="rgb", tile=(64, 64), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages.first.tags[262].overwrite(tag)
+    for reader in ("auto", "openslide", "tiffslide", "image"):
+        with pytest.raises(SlideError, match=name):
+            open_slide(path, reader)

@@ -15,7 +15,7 @@ from typing import Any
 from wsiseg.slides.levels import counted_levels
 from wsiseg.slides.orientation import UPRIGHT
 from wsiseg.slides.resolution import Statement
-from wsiseg.slides.tiff_pixels import nameless_samples
+from wsiseg.slides.tiff_pixels import COLOURS, nameless_samples
 from wsiseg.slides.tiff_resolution import ome_pixels, tiff_statements
 
 ORIENTATION = 274
@@ -65,6 +65,9 @@ class TiffLayout:
             return "it has samples that are neither colour nor alpha, which OpenSlide takes for alpha"
         if len(self.levels[0]) > 1:
             return "its colours are pages of their own, of which OpenSlide reads one"
+        if first.photometric not in COLOURS:
+            name = getattr(first.photometric, "name", first.photometric)
+            return f"its colours are {name}, which OpenSlide takes for RGB; convert it to RGB"
         return ""
 
 
