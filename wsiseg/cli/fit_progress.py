@@ -31,7 +31,7 @@ class FitProgress(FitObserver):
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._repeats, self._quiet = repeats, verbosity < 0
         self._total = repeats * epochs + consensus_epochs
-        # Of each repeat: epochs done, epochs asked for, steps skipped, last score in words.
+        # For each repeat: epochs done, epochs asked for, steps skipped, last score in words.
         self._done: dict[int, float] = {}
         self._epochs: dict[int, int] = {}
         self._skips: dict[int, int] = {}

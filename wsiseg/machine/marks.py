@@ -13,7 +13,7 @@ from typing import IO, Any
 GEOJSON_HEAD = b'{"type":"FeatureCollection","features":[\n'
 """GeoJSON files start with these bytes, followed by ids of version 8 or the end of the file."""
 GEOJSON_TAIL = b"\n]}\n"
-# Of a slide whose scan has an offset, the first line says so.
+# The first line of a slide whose scan has an offset says so.
 _SHIFTED = '{{"type":"FeatureCollection","wsiseg":{{"origin":"{}","scan_l0":{}}},"features":[\n'
 _SHIFTED_HEAD = re.compile(
     rb'\{"type":"FeatureCollection","wsiseg":\{"origin":"(?:slide|scan)","scan_l0":\[\d+(?:,\d+){3}\]\},'

@@ -14,7 +14,7 @@ DILATIONS = (1, 2, 3, 5, 10, 20)
 WIDTH = 8
 # Channels that a model file may have; the paper's network has WIDTH.
 WIDTHS = (8, 16, 24, 32)
-# Of the batch norms.
+# Added to the variance by the batch norms.
 EPSILON = 1e-5
 
 

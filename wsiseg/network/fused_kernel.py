@@ -33,7 +33,7 @@ _MINUS_FOUR, _MINUS_FIVE = np.float32(-4), np.float32(-5)
 _LOWEST, _LOG2E, _MINUS_LN2 = np.float32(-87), np.float32(math.log2(math.e)), np.float32(-math.log(2))
 # Added to a small number, it leaves the nearest whole number in the lowest bits.
 _WHOLE = np.float32(1.5 * 2**23)
-# Of (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, nearest in Chebyshev's sense: 1.1e-7 of exp(r).
+# Coefficients of (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, nearest in Chebyshev's sense: 1.1e-7 of exp(r).
 _C2, _C3, _C4, _C5 = (np.float32(value) for value in (0.4999923, 0.16667115, 0.04189035, 0.00831251))
 _SCALE, _OFFSET = np.float32(0.95), np.float32(0.05)
 

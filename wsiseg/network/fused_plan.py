@@ -28,7 +28,7 @@ ZERO_ROW = 0
 INPUT_BEHIND = 1
 COLOURS = 3
 _CACHE_LINE_FLOATS = 16
-# Of a step: its layer, the first row that it makes, and the rows that it sees.
+# A step: its layer, the first row that it makes, and the rows that it sees.
 LAYER, TO, FROM = 0, 1, 2
 
 

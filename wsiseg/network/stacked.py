@@ -11,7 +11,7 @@ from torch.nn.functional import batch_norm, conv2d, elu
 from wsiseg.network.architecture import EPSILON, Layer, layers, through
 from wsiseg.network.fcnn import FCNN
 
-# Of torch's BatchNorm2d.
+# The momentum of torch's BatchNorm2d.
 MOMENTUM = 0.1
 
 

@@ -54,7 +54,7 @@ class Outputs:
 
     @property
     def scratch(self) -> Path:
-        """A temporary store for nuclei found anew from the finished one."""
+        """A temporary store for nuclei found once more from the finished one."""
         return self.folder / f".{self.name}.again.part"
 
     @property

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from wsiseg.training.config import TrainingConfig
 
 RISE = 0.15
-# Of Adam, at every step.
+# The second decay rate of Adam, the same at every step.
 BETA2 = 0.999
 
 

@@ -1,4 +1,4 @@
-"""The numbers of a nucleus by which types are told apart."""
+"""The features by which types of nuclei are separated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Values = NDArray[np.float64]
 
 
 def feature_names(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the columns of a table of nuclei by which types can be told apart."""
+    """Return the columns of a table of nuclei by which types can be separated."""
     return tuple(name for name in schema.names if not name.startswith(LEFT_OUT))
 
 
