@@ -117,7 +117,7 @@ def find_nuclei_again(
     claim: Held,
     observer: PredictObserver,
 ) -> Iterator[SlideStore]:
-    """Find the nuclei of a finished store once more; give a store of their records, deleted when the block ends.
+    """Find the nuclei of a finished store again; yield a store of their records, deleted when the block ends.
 
     Parameters
     ----------
