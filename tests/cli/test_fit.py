@@ -91,8 +91,10 @@ def test_stopped_runs_leave_a_model(images, tmp_path, sent, code):
     asked = arguments(images, tmp_path / "run", "--epochs", "200")
     environment = {**os.environ, "PYTHONPATH": str(Path(wsiseg.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "wsiseg", *asked], env=environment, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "wsiseg", *asked], env=environment, stderr=subprocess.PIPE, text=True,
+        # what runs in the background of a shell, as tests may, ignores Ctrl-C, and so do its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.monotonic() + 400
     while not (tmp_path / "run" / "repeat-01" / "checkpoint").exists() and time.monotonic() < deadline:
         assert process.poll() is None
