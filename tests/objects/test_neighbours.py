@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.spatial import Delaunay, cKDTree
 
@@ -24,8 +24,10 @@ def degrees(points: np.ndarray) -> list[int]:
 
 
 @given(st.integers(4, 300), st.sampled_from([100.0, 400.0, 2000.0]), st.integers(0, 2**16))
+@example(281, 100.0, 79)
 def test_they_are_those_of_scipy_on_the_whole(count: int, side_um: float, seed: int) -> None:
-    points = np.random.default_rng(seed).uniform(0, side_um, (count, 2)) + np.array([7e4, 3e4])
+    corner = np.array([7e4, 3e4])
+    points = np.random.default_rng(seed).uniform(0, side_um, (count, 2)) + corner
     tree = cKDTree(points)
     found = neighbours(points, points).to_pandas()
     nearest = tree.query(points, k=2)[0][:, 1]
@@ -37,7 +39,8 @@ def test_they_are_those_of_scipy_on_the_whole(count: int, side_um: float, seed: 
         assert found[f"within_{near}_um"].tolist() == expected
     within = [len(others) for others in tree.query_ball_point(points, 100)]
     np.testing.assert_allclose(found["density_per_mm2"], np.array(within) / (np.pi * 0.01), rtol=1e-6)
-    assert found["delaunay_degree"].tolist() == degrees(points)
+    # so far from zero, rounding decides between triangles in Qhull
+    assert found["delaunay_degree"].tolist() == degrees(points - corner)
 
 
 @given(st.integers(0, 2**16))
