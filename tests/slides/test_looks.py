@@ -179,6 +179,7 @@ def test_the_stain_of_real_fields(shared_data: Path, images: str, mpp: float, is
         assert bool(dab_remark(brown_share(sample))) == is_brown, path.name
 
 
+@pytest.mark.slow
 def test_predict_says_that_a_slide_is_brown(tmp_path: Path, command: Command) -> None:
     tissue = plain(of_stains(0.3, 0, 0), 6).repeat(4, 0).repeat(4, 1)
     tissue[100:160] = of_stains(0.2, 0, 0.8)
